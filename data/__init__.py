@@ -1,0 +1,1 @@
+"""Faces on disk (or embedded) to LQ/HQ batches."""

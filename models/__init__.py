@@ -1,0 +1,1 @@
+"""What a network is: space, genotype, operations, trellis, network, size."""

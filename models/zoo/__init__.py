@@ -1,0 +1,1 @@
+"""The systems that the work is compared with, one short file each."""

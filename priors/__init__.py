@@ -1,0 +1,1 @@
+"""How a facial prior is learned from faces alone."""

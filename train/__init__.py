@@ -1,0 +1,1 @@
+"""How any network is trained: loop, losses, EMA, checkpoints, run folders."""
