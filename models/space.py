@@ -1,0 +1,364 @@
+"""The search space as data: decisions, trellises, cells, widths. No torch here.
+
+A `Space` lists named decisions; `restrict` keeps some of their options and returns a `Space`
+again, so a genotype is nothing but a space with one option left per decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import combinations
+from typing import Any
+
+CAP = 2_276_355
+"""Most parameters (learned buffers included) that any network of this project may have."""
+
+PRIORS = ("parse", "heat", "dict")
+PRIOR_CHANNELS: dict[str, int] = {"parse": 12, "heat": 26, "dict": 9}
+"""Maps per prior: parse regions, landmark heatmaps, expected code (8) and its confidence (1)."""
+
+TRANSITIONS = ("same", "up", "down")
+"""Trellis edges by what they do to the resolution: keep it, double it, halve it."""
+
+PAPER_OPERATIONS = ("skip", "conv3", "conv5", "conv7")
+OPERATION_SETS: dict[str, tuple[str, ...]] = {
+    "paper": PAPER_OPERATIONS,
+    "default": (*PAPER_OPERATIONS, "dilated3", "channel_attention"),
+}
+WEIGHTINGS = ("none", "gate", "attention")
+NORMS = ("none", "batch")
+SCALES = (1, 2, 4, 8)
+
+
+class SpaceError(ValueError):
+    """A space, decision or option that does not exist; the message names it and what does."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One named question with the options that are still open (in their canonical order)."""
+
+    name: str
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Trellis:
+    """Layers x levels with edges between neighbours.
+
+    Layer 0 holds only the start node; layers 1..`layers` hold a cell at every reachable node.
+    `axis` is "level" (one step of the index up doubles the resolution) or "depth" (halves it).
+    """
+
+    layers: int = 6
+    levels: int = 4
+    start: int = 0
+    axis: str = "depth"
+    transitions: tuple[str, ...] = TRANSITIONS
+
+    def __post_init__(self) -> None:
+        if self.axis not in ("level", "depth"):
+            raise SpaceError(f"trellis axis is 'level' or 'depth', not {self.axis!r}")
+        if self.layers < 1 or self.levels < 1 or not 0 <= self.start < self.levels:
+            raise SpaceError(
+                f"trellis needs layers >= 1 and 0 <= start < levels: {self.layers} layers, "
+                f"start {self.start}, {self.levels} levels"
+            )
+        unknown = set(self.transitions) - set(TRANSITIONS)
+        if unknown or "same" not in self.transitions:
+            raise SpaceError(
+                f"transitions {self.transitions}: 'same' is required, {TRANSITIONS} exist"
+            )
+
+    def target(self, node: int, transition: str) -> int:
+        """Index of the level (or depth) that `transition` leads to from `node`."""
+        finer = 1 if self.axis == "level" else -1
+        return node + {"same": 0, "up": finer, "down": -finer}[transition]
+
+    def exits(self, node: int) -> tuple[str, ...]:
+        """Legal transitions from a node, in canonical order."""
+        return tuple(
+            t
+            for t in TRANSITIONS
+            if t in self.transitions and 0 <= self.target(node, t) < self.levels
+        )
+
+    def reachable(self, layer: int) -> tuple[int, ...]:
+        """Levels that some path can be at in `layer` (0 = the start)."""
+        nodes = {self.start}
+        for _ in range(layer):
+            nodes = {self.target(n, t) for n in nodes for t in self.exits(n)}
+        return tuple(sorted(nodes))
+
+    def edges(self, layer: int) -> Iterator[tuple[int, str, int]]:
+        """(source level, transition, target level) of the edges from `layer` to `layer` + 1."""
+        for node in self.reachable(layer):
+            for transition in self.exits(node):
+                yield node, transition, self.target(node, transition)
+
+    def paths(self) -> Iterator[tuple[str, ...]]:
+        """Every path, as its transitions layer by layer."""
+
+        def walk(node: int, left: int) -> Iterator[tuple[str, ...]]:
+            if left == 0:
+                yield ()
+                return
+            for transition in self.exits(node):
+                for rest in walk(self.target(node, transition), left - 1):
+                    yield (transition, *rest)
+
+        return walk(self.start, self.layers)
+
+
+@dataclass(frozen=True)
+class CellSpace:
+    """A cell's DAG: each node keeps `inputs_kept` of (s0 two back, s1 one back, earlier nodes)."""
+
+    nodes: int = 3
+    operations: tuple[str, ...] = OPERATION_SETS["default"]
+    inputs_kept: int = 2
+
+    def __post_init__(self) -> None:
+        if self.nodes < 1 or not self.operations or not 1 <= self.inputs_kept <= 2:
+            raise SpaceError(
+                "a cell needs at least one node, one operation and 1 or 2 inputs kept, not "
+                f"nodes={self.nodes}, operations={self.operations}, inputs_kept={self.inputs_kept}"
+            )
+
+    def sources(self, node: int) -> tuple[str, ...]:
+        return ("s0", "s1", *(f"n{i}" for i in range(node)))
+
+    def input_options(self, node: int) -> tuple[str, ...]:
+        return tuple("+".join(c) for c in combinations(self.sources(node), self.inputs_kept))
+
+
+@dataclass(frozen=True)
+class Width:
+    """Channel counts. `sr` halves per level up, `prior` and `fusion` double per depth down."""
+
+    channels: int = 64
+    growth: int = 27
+    blocks: int = 3
+    sr: int = 32
+    prior: int = 6
+    fusion: int = 8
+    tail: tuple[int, int, int] = (48, 32, 16)
+
+
+@dataclass(frozen=True)
+class Space:
+    """Everything a network is, with the options that are still open.
+
+    With priors it is MFPSNet (`passes` 2: restore, then restore again with the fused priors),
+    without them FRSNet (one pass). Names of decisions:
+    ``<module>/layer<L>/level<V>/exit`` ('depth' for all modules but sr),
+    ``<module>/cell/node<N>/inputs``, ``<module>/cell/node<N>/<source>/op``, ``fusion/weighting``.
+    """
+
+    scale: int = 4
+    priors: tuple[str, ...] = PRIORS
+    sr_trellis: Trellis = field(default_factory=lambda: Trellis(axis="level"))
+    prior_trellis: Trellis = field(default_factory=Trellis)
+    fusion_trellis: Trellis = field(default_factory=Trellis)
+    cell: CellSpace = field(default_factory=CellSpace)
+    width: Width = field(default_factory=Width)
+    weightings: tuple[str, ...] = WEIGHTINGS
+    norm: str = "none"
+    student_size: int = 128
+    chosen: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.scale not in SCALES:
+            raise SpaceError(f"scale {self.scale}: one of {SCALES}")
+        if unknown := [p for p in self.priors if p not in PRIORS]:
+            raise SpaceError(f"unknown priors {unknown}: choose from {PRIORS}")
+        if len(set(self.priors)) != len(self.priors):
+            raise SpaceError(f"priors named twice: {self.priors}")
+        canonical = tuple(p for p in PRIORS if p in self.priors)
+        object.__setattr__(self, "priors", canonical)
+        if self.norm not in NORMS:
+            raise SpaceError(f"norm {self.norm!r}: one of {NORMS}")
+        if self.sr_trellis.axis != "level" or "level" in (
+            self.prior_trellis.axis,
+            self.fusion_trellis.axis,
+        ):
+            raise SpaceError("the SR trellis climbs levels, all others descend depths")
+
+    @property
+    def passes(self) -> int:
+        return 2 if self.priors else 1
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The trellises of this space: sr, one per prior, and fusion where there are priors."""
+        return ("sr", *self.priors, "fusion") if self.priors else ("sr",)
+
+    def trellis(self, module: str) -> Trellis:
+        by_kind = {"sr": self.sr_trellis, "fusion": self.fusion_trellis}
+        return by_kind.get(module, self.prior_trellis)
+
+    def filters(self, module: str, node: int) -> int:
+        """Channels of each cell node of `module` at a level or depth."""
+        if module == "sr":
+            return max(self.width.sr >> node, 1)
+        return (self.width.fusion if module == "fusion" else self.width.prior) << node
+
+    def exit_name(self, module: str, layer: int, node: int) -> str:
+        return f"{module}/layer{layer}/{self.trellis(module).axis}{node}/exit"
+
+    def exits(self, module: str, layer: int, node: int) -> tuple[str, ...]:
+        """Transitions still open at a trellis node."""
+        return self._open(self.exit_name(module, layer, node), self.trellis(module).exits(node))
+
+    def nodes(self, module: str, layer: int) -> tuple[int, ...]:
+        """Levels (depths) still reachable in a layer; layer 0 is the start, the last the end."""
+        trellis = self.trellis(module)
+        nodes = {trellis.start}
+        for below in range(layer):
+            nodes = {trellis.target(n, t) for n in nodes for t in self.exits(module, below, n)}
+        return tuple(sorted(nodes))
+
+    def ends(self, module: str) -> tuple[int, ...]:
+        """Levels (depths) where the module's trellis may still end."""
+        return self.nodes(module, self.trellis(module).layers)
+
+    def path(self, module: str) -> tuple[int, ...]:
+        """Level (depth) of every cell along the one path left."""
+        layers = [self.nodes(module, i + 1) for i in range(self.trellis(module).layers)]
+        if any(len(nodes) > 1 for nodes in layers):
+            raise SpaceError(f"{module} still has several paths: restrict the space first")
+        return tuple(nodes[0] for nodes in layers)
+
+    def cell_inputs(self, module: str, node: int) -> tuple[str, ...]:
+        """Sets of inputs still open for a cell node, each like 's0+n1'."""
+        return self._open(f"{module}/cell/node{node}/inputs", self.cell.input_options(node))
+
+    def cell_sources(self, module: str, node: int) -> tuple[str, ...]:
+        """Inputs of a cell node that some open option still keeps."""
+        kept = {s for option in self.cell_inputs(module, node) for s in option.split("+")}
+        return tuple(s for s in self.cell.sources(node) if s in kept)
+
+    def cell_operations(self, module: str, node: int, source: str) -> tuple[str, ...]:
+        """Operations still open on one edge of the cell."""
+        return self._open(f"{module}/cell/node{node}/{source}/op", self.cell.operations)
+
+    def open_weightings(self) -> tuple[str, ...]:
+        return self._open("fusion/weighting", self.weightings)
+
+    def decisions(self) -> tuple[Decision, ...]:
+        """Decisions that some open choice still reaches, those with one option left included."""
+        return tuple(d for module in self.modules for d in self._module_decisions(module))
+
+    def _module_decisions(self, module: str) -> Iterator[Decision]:
+        for layer in range(self.trellis(module).layers):
+            for node in self.nodes(module, layer):
+                name = self.exit_name(module, layer, node)
+                yield Decision(name, self.exits(module, layer, node))
+        for node in range(self.cell.nodes):
+            yield Decision(f"{module}/cell/node{node}/inputs", self.cell_inputs(module, node))
+            for source in self.cell_sources(module, node):
+                options = self.cell_operations(module, node, source)
+                yield Decision(f"{module}/cell/node{node}/{source}/op", options)
+        if module == "fusion":
+            yield Decision("fusion/weighting", self.open_weightings())
+
+    def _open(self, name: str, options: tuple[str, ...]) -> tuple[str, ...]:
+        for known, kept in self.chosen:
+            if known == name:
+                return kept
+        return options
+
+    def restrict(self, choices: Mapping[str, str | Sequence[str]]) -> Space:
+        """The space with fewer options; decisions no longer reached drop out.
+
+        Raises SpaceError for a decision this space does not have or an option not open in it.
+        """
+        open_now = {d.name: d.options for d in self.decisions()}
+        kept = dict(self.chosen)
+        for name, wanted in choices.items():
+            if name not in open_now:
+                raise SpaceError(f"no decision {name!r} in this space")
+            names = (wanted,) if isinstance(wanted, str) else tuple(wanted)
+            bad = [n for n in names if n not in open_now[name]]
+            if bad or not names:
+                raise SpaceError(f"{name}: {bad or 'nothing'} chosen, open are {open_now[name]}")
+            kept[name] = tuple(o for o in open_now[name] if o in names)
+        narrowed = replace(self, chosen=tuple(kept.items()))
+        reached = {d.name for d in narrowed.decisions()}
+        pruned = tuple(sorted((n, o) for n, o in kept.items() if n in reached))
+        return replace(self, chosen=pruned)
+
+    @property
+    def is_genotype(self) -> bool:
+        """True when every decision has one option left."""
+        return all(len(d.options) == 1 for d in self.decisions())
+
+    def choices(self) -> dict[str, str]:
+        """Decision name to its one option; SpaceError where several are open."""
+        several = [d.name for d in self.decisions() if len(d.options) > 1]
+        if several:
+            raise SpaceError(f"not a genotype, several options are open in {several[:5]}")
+        return {d.name: d.options[0] for d in self.decisions()}
+
+    def opened(self) -> Space:
+        """The same space with every option open again."""
+        return replace(self, chosen=())
+
+    def with_priors(self, priors: Sequence[str]) -> Space:
+        """The space with a subset of its priors; the choices of the others are dropped."""
+        if extra := [p for p in priors if p not in self.priors]:
+            raise SpaceError(f"priors {extra} are not in this space, which has {self.priors}")
+        smaller = replace(self, priors=tuple(priors), chosen=())
+        reached = {d.name for d in smaller.decisions()}
+        kept = tuple((n, o) for n, o in self.chosen if n in reached)
+        return replace(smaller, chosen=kept)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form without the choices (a genotype file keeps those apart)."""
+        data = asdict(self)
+        del data["chosen"]
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Space:
+        """Inverse of `to_dict`; SpaceError names the key that is wrong."""
+        parts = {
+            "sr_trellis": Trellis,
+            "prior_trellis": Trellis,
+            "fusion_trellis": Trellis,
+            "cell": CellSpace,
+            "width": Width,
+        }
+        values = _checked(cls, data, "space", skip=("chosen",))
+        for key, part in parts.items():
+            if not isinstance(values[key], Mapping):
+                raise SpaceError(f"space.{key} must be an object")
+            values[key] = part(**_checked(part, values[key], f"space.{key}"))
+        return cls(**values)
+
+
+def _checked(
+    cls: type, data: Mapping[str, Any], where: str, skip: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Keyword arguments of a dataclass from JSON; every key present, known and of its type."""
+    if not isinstance(data, Mapping):
+        raise SpaceError(f"{where} must be an object, not {type(data).__name__}")
+    expected = {f.name: str(f.type) for f in fields(cls) if f.name not in skip}
+    for problem, keys in (("unknown", set(data) - set(expected)), ("missing", set(expected) - set(data))):
+        if keys:
+            raise SpaceError(f"{where}: {problem} key {sorted(keys)[0]!r}")
+    values: dict[str, Any] = {}
+    for key, kind in expected.items():
+        value = data[key]
+        if kind == "int" and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+            raise SpaceError(f"{where}.{key} must be a whole number >= 0, not {value!r}")
+        if kind == "str" and not isinstance(value, str):
+            raise SpaceError(f"{where}.{key} must be a string, not {value!r}")
+        if kind.startswith("tuple"):
+            item = int if "int" in kind else str
+            if not isinstance(value, list | tuple) or not all(type(v) is item for v in value):
+                raise SpaceError(f"{where}.{key} must be a list of {item.__name__}, not {value!r}")
+            value = tuple(value)
+        values[key] = value
+    return values
