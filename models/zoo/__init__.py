@@ -1,1 +1,27 @@
-"""The systems that the work is compared with, one short file each."""
+"""The other systems' networks by name, all called alike: `ZOO[name](scale=4)`, `net(lq)`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import nn
+
+from models.zoo.msrresnet import MSRResNet
+from models.zoo.rdb_plain import RDBPlain
+
+ZOO: dict[str, Callable[..., nn.Module]] = {
+    "msrresnet-16": partial(MSRResNet, blocks=16),
+    "msrresnet-24": partial(MSRResNet, blocks=24),
+    "rdb-plain": RDBPlain,
+}
+
+
+def build(name: str, scale: int = 4) -> nn.Module:
+    """A freshly initialised network of the zoo; it carries `name`, `scale` and `lq_multiple`.
+
+    Raises `ValueError` for a name or a scale that the zoo does not have.
+    """
+    if name not in ZOO:
+        raise ValueError(f"no network is called {name!r}; choose one of {', '.join(ZOO)}")
+    return ZOO[name](scale=scale)

@@ -1,0 +1,78 @@
+"""From one LQ picture to restored pictures, by any network.
+
+Padding, flip ensemble, clamping and rounding live here only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def passes_of(net: nn.Module, lq: Tensor, maps: Mapping[str, Tensor] | None = None) -> list[Tensor]:
+    """The restored batches `(B, 3, h*s, w*s)` of every pass, first to last, not clamped.
+
+    A network of the zoo returns one tensor and knows no prior maps; `FaceSR` returns a list. `maps`
+    are the prior maps of this `lq`; None lets the network predict them itself.
+    """
+    restored = net(lq) if maps is None else net(lq, maps)
+    return [restored] if isinstance(restored, Tensor) else list(restored)
+
+
+@torch.no_grad()
+def restore(
+    net: nn.Module,
+    lq: NDArray[np.uint8],
+    *,
+    flip_ensemble: bool = False,
+    device: torch.device | str = "cpu",
+) -> list[NDArray[np.uint8]]:
+    """The restored picture of every pass, uint8 RGB `(h*s, w*s, 3)`, last pass last.
+
+    `lq` is uint8 RGB `(h, w, 3)` of any size: it is padded to the network's `lq_multiple` and the
+    result cropped. `flip_ensemble` averages with the restoration of the mirrored picture. The
+    network must be on `device`; it is used in evaluation mode and left in the mode it came in.
+    Raises `ValueError` for an array that is not such a picture.
+    """
+    if lq.dtype != np.uint8 or lq.ndim != 3 or lq.shape[2] != 3 or 0 in lq.shape:
+        raise ValueError(f"restore takes uint8 RGB (h, w, 3), not {lq.dtype} {lq.shape}")
+    batch = to_batch(lq, device)
+    was_training = net.training
+    net.eval()
+    try:
+        passes = _restore_batch(net, batch)
+        if flip_ensemble:
+            mirrored = _restore_batch(net, batch.flip(-1))
+            passes = [(a + b.flip(-1)) / 2 for a, b in zip(passes, mirrored, strict=True)]
+    finally:
+        net.train(was_training)
+    return [to_picture(restored[0]) for restored in passes]
+
+
+def to_batch(picture: NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
+    """One uint8 RGB picture `(H, W, 3)` as a float32 batch `(1, 3, H, W)` in [0, 1]."""
+    planes = np.ascontiguousarray(picture.transpose(2, 0, 1))
+    return torch.from_numpy(planes).to(device).float().div(255.0)[None]
+
+
+def to_picture(restored: Tensor) -> NDArray[np.uint8]:
+    """uint8 RGB `(H, W, 3)` of `(3, H, W)`: clamped to [0, 1], times 255, rounded."""
+    rounded = restored.detach().float().clamp(0, 1).mul(255.0).round().to(torch.uint8)
+    return np.ascontiguousarray(rounded.permute(1, 2, 0).cpu().numpy())
+
+
+def _restore_batch(net: nn.Module, lq: Tensor) -> list[Tensor]:
+    """Every pass of `lq` `(B, 3, h, w)` of any size."""
+    height, width = lq.shape[-2:]
+    multiple, scale = int(getattr(net, "lq_multiple", 1)), int(net.scale)  # type: ignore[arg-type]
+    bottom, right = -height % multiple, -width % multiple
+    if bottom or right:
+        # Reflection needs more pixels than it adds; a tiny picture repeats its border instead.
+        mode = "reflect" if bottom < height and right < width else "replicate"
+        lq = F.pad(lq, (0, right, 0, bottom), mode=mode)
+    return [out[..., : height * scale, : width * scale] for out in passes_of(net, lq)]
