@@ -1,0 +1,100 @@
+"""How large a network is: built on the meta device and counted, never a second formula."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from models.network import FaceSR
+from models.space import CAP, Space
+
+CHANNEL_STEP = 16
+"""Channels grow in steps that fill the vector registers of CPUs and GPUs."""
+
+
+class CapError(ValueError):
+    """A network over the cap; the message holds the per-module table."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """Trainable or not, every parameter counts; learned buffers (codebooks) are counted apart."""
+
+    parameters: int
+    learned_buffers: int
+
+    @property
+    def total(self) -> int:
+        return self.parameters + self.learned_buffers
+
+
+def learned_buffers(net: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Buffers that were learned from data, as named by `learned_buffers` of their owners."""
+    for prefix, module in net.named_modules():
+        for name in getattr(module, "learned_buffers", ()):
+            yield f"{prefix}.{name}" if prefix else name, getattr(module, name)
+
+
+def count(net: nn.Module) -> Count:
+    """Sizes of a network; tensors shared by several modules count once."""
+    buffers = {id(b): b.numel() for _, b in learned_buffers(net)}
+    return Count(sum(p.numel() for p in net.parameters()), sum(buffers.values()))
+
+
+def meta_count(space: Space) -> Count:
+    """Sizes of the network of a space, without allocating it."""
+    with torch.device("meta"):
+        return count(FaceSR(space))
+
+
+def module_table(net: nn.Module) -> list[tuple[str, int]]:
+    """(child module, parameters and learned buffers), the branches of the priors one by one."""
+    rows: list[tuple[str, int]] = []
+    for name, child in net.named_children():
+        parts = child.named_children() if name == "branches" else [(None, child)]
+        for part, module in parts:
+            rows.append((f"{name}.{part}" if part else name, count(module).total))
+    return rows
+
+
+def format_table(net: nn.Module) -> str:
+    """The module table as text, with the total and the cap."""
+    size = count(net)
+    rows = [*module_table(net), ("total", size.total), ("cap", CAP)]
+    lines = [f"{name:<24}{number:>12,}" for name, number in rows]
+    lines.append(f"({size.parameters:,} parameters, {size.learned_buffers:,} learned buffers)")
+    return "\n".join(lines)
+
+
+def check_cap(net: nn.Module, cap: int = CAP) -> Count:
+    """The count; CapError with the per-module table when it is over the cap."""
+    if cap > CAP:
+        raise CapError(f"--cap {cap:,} is above the challenge's {CAP:,}: it may only lower it")
+    size = count(net)
+    if size.total > cap:
+        raise CapError(
+            f"the network has {size.total:,} parameters, the cap is {cap:,}: "
+            f"search again or narrow the width\n{format_table(net)}"
+        )
+    return size
+
+
+def fit_width(space: Space, cap: int = CAP) -> Space:
+    """The widest space under the cap: channels in steps of 16 first, then growth by one.
+
+    Raises CapError when the space is over the cap at its own width.
+    """
+    if meta_count(space).total > cap:
+        raise CapError(f"{meta_count(space).total:,} parameters at the given width, cap {cap:,}")
+    for key, step in (("channels", CHANNEL_STEP), ("growth", 1)):
+        while True:
+            wider = replace(
+                space, width=replace(space.width, **{key: getattr(space.width, key) + step})
+            )
+            if meta_count(wider).total > cap:
+                break
+            space = wider
+    return space
