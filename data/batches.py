@@ -1,0 +1,216 @@
+"""Training batches: what step t sees is a pure function of (seed, t)."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from data.augment import flip_image
+from data.degradation import PRESETS, degrade
+from data.errors import DataError
+from data.sampling import sample_rng
+from data.sources import FaceSource
+
+ORDER_STREAM = 1 << 16
+"""Added to a maker's stream for the order of the faces, apart from the draws about a face."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """F faces and N crops of them; images are RGB float32 in [0,1]."""
+
+    lq: torch.Tensor
+    """Crops of the LQ `(N,3,h,w)`."""
+    hq: torch.Tensor
+    """The same places of the HQ `(N,3,h*s,w*s)`."""
+    face: torch.Tensor
+    """Whole LQ faces `(F,3,H,W)`, for the student."""
+    owner: torch.Tensor
+    """Which row of `face` each crop is from, `(N,)` int64."""
+    top: torch.Tensor
+    """First row of each crop in its face, in LQ px, `(N,)` int64."""
+    left: torch.Tensor
+    """First column of each crop in its face, in LQ px, `(N,)` int64."""
+    names: list[str]
+    """Names of the F faces."""
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Return the batch with its tensors on `device`."""
+
+        def moved(tensor: torch.Tensor) -> torch.Tensor:
+            return tensor.to(device, non_blocking=True)
+
+        return Batch(
+            lq=moved(self.lq),
+            hq=moved(self.hq),
+            face=moved(self.face),
+            owner=moved(self.owner),
+            top=moved(self.top),
+            left=moved(self.left),
+            names=self.names,
+        )
+
+
+class BatchMaker:
+    """Makes the batch of any step: faces, flips, degradation and crops.
+
+    A step takes `faces` faces, degrades each once and cuts `crops` squares of `lq_crop` LQ px from
+    each (N = faces x crops, those of one face next to each other), so that the costly degradation
+    is shared; `lq_crop=None` takes the whole face (then `crops` is 1). Crops lie on the grid of
+    pixel-unshuffle(8/scale), at even LQ px at least. Every face comes once per epoch, in an order
+    drawn from (seed, stream, epoch); all else about face k of step t from (seed, stream, t, k):
+    the batch does not depend on the step before it, on workers or on the process.
+    """
+
+    def __init__(
+        self,
+        source: FaceSource,
+        *,
+        seed: int,
+        faces: int,
+        crops: int,
+        lq_crop: int | None,
+        degradation: str,
+        scale: int,
+        flip: bool = True,
+        stream: int = 0,
+    ) -> None:
+        """Check the settings. `stream` separates makers of one seed (weights, logits).
+
+        Raises `DataError` if the settings do not fit the faces.
+        """
+        self.source, self.seed, self.faces, self.crops = source, seed, faces, crops
+        self.degradation, self.scale, self.flip, self.stream = degradation, scale, flip, stream
+        self.lq_side, left = divmod(source.side, scale)
+        self.lq_crop = self.lq_side if lq_crop is None else lq_crop
+        self.align = max(2, 8 // scale)
+        if left or degradation not in PRESETS:
+            raise DataError(
+                f"HQ side {source.side}, scale {scale}, degradation {degradation!r}: the side must "
+                f"be a multiple of the scale, the degradation one of {', '.join(PRESETS)}"
+            )
+        if self.faces < 1 or self.crops < 1 or (lq_crop is None and self.crops != 1):
+            raise DataError(
+                f"{faces} faces x {crops} crops a step: at least one of each, and one crop per "
+                "face when whole faces are taken (lq_crop None)"
+            )
+        if not 0 < self.lq_crop <= self.lq_side or self.lq_crop % self.align:
+            raise DataError(
+                f"LQ crop {self.lq_crop}: must be a multiple of {self.align} "
+                f"and at most the LQ side {self.lq_side}"
+            )
+
+    def __call__(self, step: int) -> Batch:
+        """Return the batch of `step` (0, 1, ...).
+
+        An error while a face is made carries the name of the face and the step.
+        """
+        lq, hq, whole, places, names = [], [], [], [], []
+        for k, i in enumerate(self.face_numbers(step)):
+            try:
+                hq_face, lq_face, corners = self._face(i, step, k)
+            except Exception as error:
+                error.add_note(f"while making face {self.source.names[i]!r} of step {step}")
+                raise
+            size, s = self.lq_crop, self.scale
+            for top, left in corners:
+                lq.append(lq_face[top : top + size, left : left + size])
+                hq.append(hq_face[top * s : (top + size) * s, left * s : (left + size) * s])
+                places.append((k, top, left))
+            whole.append(lq_face)
+            names.append(self.source.names[i])
+        columns = torch.tensor(places, dtype=torch.int64).T.contiguous()
+        return Batch(
+            lq=to_tensor(lq),
+            hq=to_tensor(hq),
+            face=to_tensor(whole),
+            owner=columns[0],
+            top=columns[1],
+            left=columns[2],
+            names=names,
+        )
+
+    def face_numbers(self, step: int) -> list[int]:
+        """Return the numbers of the faces of `step`: the next `faces` of the epoch's order."""
+        count = len(self.source)
+        places = (divmod(step * self.faces + k, count) for k in range(self.faces))
+        return [int(_order(self.seed, self.stream, epoch, count)[place]) for epoch, place in places]
+
+    def _face(
+        self, i: int, step: int, k: int
+    ) -> tuple[np.ndarray, np.ndarray, list[tuple[int, int]]]:
+        """Return (HQ, LQ, corners of the crops in LQ px) of face `i` as the `k`-th of `step`."""
+        rng = sample_rng(self.seed, step, k, self.stream)
+        # flip and corners first: they stay the same whatever the degradation draws
+        mirrored = rng.random() < 0.5
+        places = (self.lq_side - self.lq_crop) // self.align + 1
+        corners = [
+            (int(row) * self.align, int(column) * self.align)
+            for row, column in rng.integers(0, places, size=(self.crops, 2))
+        ]
+        hq = self.source.image(i)
+        if self.flip and mirrored:
+            hq = flip_image(hq)
+        return hq, degrade(hq, rng, self.degradation, self.scale), corners
+
+
+@lru_cache(maxsize=8)
+def _order(seed: int, stream: int, epoch: int, count: int) -> np.ndarray:
+    order = sample_rng(seed, epoch, 0, ORDER_STREAM + stream).permutation(count)
+    order.setflags(write=False)
+    return order
+
+
+def to_tensor(images: list[np.ndarray]) -> torch.Tensor:
+    """Return images uint8 `(h,w,3)` of one size as float32 `(N,3,h,w)` in [0,1], contiguous."""
+    stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+    return stacked.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+
+
+def batch_stream(maker: BatchMaker, start: int, stop: int, workers: int) -> Iterator[Batch]:
+    """Yield the batches of steps `start` to `stop - 1` in order.
+
+    `workers=0` makes them in this process; with more, that many processes work two batches ahead.
+    The batches are the same. torch's global generator is not touched. Workers leave SIGINT and
+    SIGTERM to this process and end with it.
+    """
+    if workers == 0:
+        yield from (maker(step) for step in range(start, stop))
+        return
+    yield from DataLoader(
+        _Steps(maker, start, stop),
+        batch_size=None,
+        shuffle=False,
+        num_workers=workers,
+        worker_init_fn=_start_worker,
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+class _Steps(Dataset[Batch]):
+    """The batches of a range of steps, numbered from 0."""
+
+    def __init__(self, maker: BatchMaker, start: int, stop: int) -> None:
+        self._maker = maker
+        self._steps = range(start, stop)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __getitem__(self, i: int) -> Batch:
+        return self._maker(self._steps[i])
+
+
+def _start_worker(_worker: int) -> None:
+    # Ctrl-C reaches the whole process group: the main process finishes its step and ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
