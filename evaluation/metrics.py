@@ -100,7 +100,7 @@ def check_images(restored: Image, hq: Image) -> None:
 
 
 def why_not_rgb8(image: object) -> str:
-    """What keeps `image` from being uint8 RGB `(H, W, 3)`, with the fix; empty when nothing does."""
+    """What keeps `image` from being uint8 RGB `(H, W, 3)`, with the fix; "" when nothing does."""
     if not isinstance(image, np.ndarray):
         return f"is a {type(image).__name__}; give a numpy array uint8 (H, W, 3)"
     if image.dtype != np.uint8:

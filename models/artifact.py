@@ -47,8 +47,10 @@ class Loaded:
 def describe(net: nn.Module) -> dict[str, Any]:
     """What `build_network` needs to make this network again: kind, and its space or its name."""
     if isinstance(net, FaceSR):
-        chosen = {name: list(options) for name, options in net.space.chosen}
-        return {"kind": "facesr", "space": net.space.to_dict(), "genotype": chosen}
+        if not net.space.is_genotype:
+            raise ArtifactError("a supernet is no finished network: derive a genotype first")
+        genotype = net.space.choices()
+        return {"kind": "facesr", "space": net.space.to_dict(), "genotype": genotype}
     name = getattr(net, "name", None)
     if name in ZOO:
         return {"kind": "zoo", "model": name, "scale": getattr(net, "scale", 4)}
@@ -117,8 +119,9 @@ def build_network(metadata: Mapping[str, Any], path: Path, device: str = "cpu") 
                 return build(str(metadata["model"]), int(metadata["scale"]))
             if metadata.get("kind") == "facesr":
                 _refuse_huge(metadata["space"])
-                space = Space.from_dict(metadata["space"])
-                return FaceSR(space.restrict(metadata["genotype"]))
+                space = Space.from_dict(metadata["space"]).restrict(metadata["genotype"])
+                space.choices()
+                return FaceSR(space)
     except (SpaceError, KeyError, ValueError, TypeError, RuntimeError) as error:
         said = f"{type(error).__name__}: {error}"
         raise ArtifactError(f"{path}: its description builds no network ({said})") from error
@@ -179,7 +182,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(str(path), framework="pt") as file:
-            return dict(file.metadata() or {}), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return dict(file.metadata() or {}), {
+                name: file.get_tensor(name) for name in file.keys()
+            }
     except (SafetensorError, OSError, ValueError, RuntimeError, OverflowError) as error:
         raise ArtifactError(
             f"{path}: not a whole safetensors file ({error}); copy it again or train again"

@@ -6,15 +6,15 @@ BasicSR, so that weights pass both ways.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SCALES = (1, 2, 4, 8)
+from models.blocks import damp
+from models.space import SCALES
 
 
 class MSRResNet(nn.Module):
-    """Residual network on the LQ grid, pixel-shuffle to the HQ; 1,517,571 parameters at 16 blocks."""
+    """Residual blocks on the LQ grid, pixel-shuffle to the HQ; 16 blocks: 1,517,571 parameters."""
 
     lq_multiple = 1
     """The LQ's sides may be any number of pixels."""
@@ -38,7 +38,7 @@ class MSRResNet(nn.Module):
             self.conv_hr,
             self.conv_last,
         ):
-            small_kaiming(conv)
+            damp(conv, 0.1)
 
     def forward(self, lq: Tensor) -> Tensor:
         """Restored RGB `(B, 3, h*s, w*s)`, not clamped, of `lq` `(B, 3, h, w)` in [0, 1]."""
@@ -56,26 +56,12 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        small_kaiming(self.conv1)
-        small_kaiming(self.conv2)
+        damp(self.conv1, 0.1)
+        damp(self.conv2, 0.1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Features `(B, C, H, W)` of the same shape."""
         return x + self.conv2(F.relu(self.conv1(x)))
-
-
-def small_kaiming(conv: nn.Module, gain: float = 0.1) -> None:
-    """Fill a convolution with `gain` times Kaiming-normal weights and zero bias.
-
-    Small residual branches keep a deep stack near the identity at the start (Wang et al. 2018,
-    section 3.2).
-    """
-    assert isinstance(conv, nn.Conv2d)
-    nn.init.kaiming_normal_(conv.weight)
-    with torch.no_grad():
-        conv.weight.mul_(gain)
-    if conv.bias is not None:
-        nn.init.zeros_(conv.bias)
 
 
 def bilinear(lq: Tensor, scale: int) -> Tensor:

@@ -6,11 +6,12 @@ intake.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.zoo.msrresnet import SCALES, bilinear, small_kaiming
+from models.blocks import damp, dense_stack
+from models.space import SCALES
+from models.zoo.msrresnet import bilinear
 
 TAIL = (48, 32, 16)
 
@@ -28,7 +29,7 @@ class RDBPlain(nn.Module):
         self.scale = scale
         self.lq_multiple = 8 // scale
         self.conv_first = nn.Conv2d(3 * self.lq_multiple**2, channels, 3, padding=1)
-        self.body = nn.Sequential(*(DenseBlock(channels, growth) for _ in range(blocks)))
+        self.body = dense_stack(channels, growth, blocks)
         self.conv_body = nn.Conv2d(channels, channels, 3, padding=1)
         self.upconvs = nn.ModuleList(
             nn.Conv2d(wide, 4 * narrow, 3, padding=1)
@@ -36,7 +37,7 @@ class RDBPlain(nn.Module):
         )
         self.conv_last = nn.Conv2d(TAIL[-1], 3, 3, padding=1)
         # The output starts near the bilinear base.
-        small_kaiming(self.conv_last)
+        damp(self.conv_last, 0.1)
 
     def forward(self, lq: Tensor) -> Tensor:
         """Restored RGB `(B, 3, h*s, w*s)`, about [0, 1], not clamped.
@@ -48,23 +49,3 @@ class RDBPlain(nn.Module):
         for upconv in self.upconvs:
             features = F.leaky_relu(F.pixel_shuffle(upconv(features), 2), 0.1)
         return self.conv_last(features) + bilinear(lq, self.scale)
-
-
-class DenseBlock(nn.Module):
-    """`x + 0.2 f(x)`, f five 3x3 convolutions, each fed all earlier outputs (ESRGAN, figure 4)."""
-
-    def __init__(self, channels: int, growth: int) -> None:
-        super().__init__()
-        self.convs = nn.ModuleList(
-            nn.Conv2d(channels + i * growth, growth if i < 4 else channels, 3, padding=1)
-            for i in range(5)
-        )
-        for conv in self.convs:
-            small_kaiming(conv)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Features `(B, C, H, W)` of the same shape."""
-        states = [x]
-        for conv in self.convs[:-1]:
-            states.append(F.leaky_relu(conv(torch.cat(states, 1)), 0.2))
-        return x + 0.2 * self.convs[-1](torch.cat(states, 1))
