@@ -1,0 +1,274 @@
+"""Heat teacher, quick tier: landmarks that the faces choose themselves.
+
+The corners of the mirror-averaged mean face are the points. In each face they are found again by
+normalised cross-correlation with the average patch around them, held together by a shape model
+(similarity + principal modes); patches and modes are then learned anew from what was found.
+Points come in mirror pairs or lie on the midline, so a mirrored face has the same points with
+their indices permuted by `swap`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+POINTS = 26
+FIT_SIZE = 128
+"""Side at which points are searched; distances below are pixels at this side."""
+APART = 8.0
+"""Least distance between chosen points."""
+RADIUS = 10
+"""Patches are 21 x 21."""
+REACH = 6
+"""How far one search step may move a point."""
+PULL = 3e-3
+"""What a squared pixel away from the shape's present place costs in correlation."""
+STIFFNESS = 3.0
+"""Weight of the shape modes' own variance against the found places."""
+KEPT_VARIANCE = 0.9
+FIT_ROUNDS, FACE_ROUNDS = 4, 4
+MOST_FACES = 200
+CHUNK = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointModel:
+    """Average patches and the shape model of the points; all in pixels at FIT_SIZE."""
+
+    mean: np.ndarray
+    """(N, 2) mean places, x then y."""
+    swap: np.ndarray
+    """(N,) index of each point's mirror partner (its own on the midline)."""
+    patches: np.ndarray
+    """(N, 21, 21) average grey patches."""
+    modes: np.ndarray
+    """(M, N, 2) unit shape modes."""
+    spread: np.ndarray
+    """(M,) variance along each mode."""
+
+    def points(self, faces: np.ndarray) -> np.ndarray:
+        """Points (B, N, 2) as shares of the side of HQ faces (B, S, S, 3) uint8 RGB."""
+        found = []
+        for i in range(0, len(faces), CHUNK):
+            grey = grey_faces(faces[i : i + CHUNK])
+            places = np.broadcast_to(self.mean, (len(grey), *self.mean.shape))
+            for _ in range(FACE_ROUNDS):
+                places = self.step(grey, places)
+            found.append(places)
+        return ((np.concatenate(found) + 0.5) / FIT_SIZE).astype(np.float32)
+
+    def step(self, grey: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """Search around places (B, N, 2) in grey (B, S, S), then fit the shape."""
+        found, trust = search(grey, places, self.patches)
+        return fit_shapes(found, trust, self.mean, self.modes, self.spread)
+
+
+def grey_faces(faces: np.ndarray) -> np.ndarray:
+    """Luma (B, FIT_SIZE, FIT_SIZE) float32 in [0, 1] of faces (B, S, S, 3) uint8 RGB."""
+    out = np.empty((len(faces), FIT_SIZE, FIT_SIZE), np.float32)
+    for face, grey in zip(faces, out, strict=True):
+        small = cv2.resize(face, (FIT_SIZE, FIT_SIZE), interpolation=cv2.INTER_AREA)
+        grey[:] = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+    return out / 255
+
+
+def choose_points(mean_face: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The strongest corners of a mirror-symmetric face, and their mirror permutation.
+
+    Args:
+        mean_face: (S, S) grey in [0, 1], equal to its own mirror image.
+        count: number of points.
+    Returns:
+        places (count, 2) in pixels and swap (count,): pairs first left then right, sorted from
+        top to bottom; points nearer than APART / 2 to the midline lie on it.
+    """
+    size = mean_face.shape[0]
+    middle = (size - 1) / 2
+    strength = cv2.cornerMinEigenVal(mean_face, blockSize=5, ksize=3)
+    strength = cv2.GaussianBlur(strength, (0, 0), 1.0) * face_region(size)
+    order = np.dstack(np.unravel_index(np.argsort(strength, axis=None)[::-1], strength.shape))[0]
+    chosen: list[tuple[float, float]] = []
+    missing = count
+    for apart in (APART, APART / 2, 1.0):
+        for row, column in order:
+            x, y = (float(column), float(row))
+            x = middle if abs(x - middle) < apart / 2 else x
+            takes = 1 if x == middle else 2
+            near = any((x - a) ** 2 + (y - b) ** 2 < apart**2 for a, b in chosen)
+            if x > middle or takes > missing or near or 1 < 2 * (middle - x) < apart:
+                continue
+            chosen.append((x, y))
+            missing -= takes
+            if not missing:
+                return with_mirrors(chosen, middle)
+    raise ValueError(f"no {count} points in a mean face of side {size}")
+
+
+def face_region(size: int) -> np.ndarray:
+    """1 inside the ellipse that an aligned face fills, 0 outside; (S, S) float32."""
+    line = (np.arange(size) + 0.5) / size
+    inside = ((line[None] - 0.5) / 0.32) ** 2 + ((line[:, None] - 0.55) / 0.36) ** 2 < 1
+    return inside.astype(np.float32)
+
+
+def with_mirrors(left: list[tuple[float, float]], middle: float) -> tuple[np.ndarray, np.ndarray]:
+    """Points of the left half and the midline -> all points (N, 2) and their swap (N,)."""
+    places: list[tuple[float, float]] = []
+    swap: list[int] = []
+    for x, y in sorted(left, key=lambda p: (p[1], p[0])):
+        here = len(places)
+        if x == middle:
+            places.append((x, y))
+            swap.append(here)
+        else:
+            places += [(x, y), (2 * middle - x, y)]
+            swap += [here + 1, here]
+    return np.array(places, np.float32), np.array(swap)
+
+
+def windows(grey: np.ndarray, places: np.ndarray, radius: int) -> np.ndarray:
+    """Square windows (B, N, 2r+1, 2r+1) of grey (B, S, S) around the pixels nearest to places."""
+    pad = radius + 2 * REACH
+    padded = np.pad(grey, ((0, 0), (pad, pad), (pad, pad)), mode="edge")
+    side = 2 * radius + 1
+    views = np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(1, 2))
+    corner = np.clip(np.rint(places).astype(int) + pad - radius, 0, views.shape[1] - 1)
+    return views[np.arange(len(grey))[:, None], corner[..., 1], corner[..., 0]]
+
+
+def search(
+    grey: np.ndarray, places: np.ndarray, patches: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Best match of each patch within REACH of its place.
+
+    Args:
+        grey: (B, S, S). places: (B, N, 2) pixels. patches: (N, 21, 21).
+    Returns:
+        found (B, N, 2), to a fraction of a pixel, and trust (B, N) in [0.0025, 1], its correlation
+        squared.
+    """
+    centre = np.rint(places)
+    area = windows(grey, places, RADIUS + REACH)
+    kernels = patches - patches.mean((1, 2), keepdims=True)
+    kernels = kernels / (np.linalg.norm(kernels, axis=(1, 2), keepdims=True) + 1e-6)
+    match = correlate(area, kernels)
+    steps = np.arange(-REACH, REACH + 1, dtype=np.float32)
+    score = match - PULL * (steps[:, None] ** 2 + steps**2)
+    best = score.reshape(*score.shape[:2], -1).argmax(-1)
+    row, column = np.unravel_index(best, score.shape[2:])
+    trust = np.take_along_axis(match.reshape(*match.shape[:2], -1), best[..., None], -1)[..., 0]
+    shift = np.stack(
+        [
+            column - REACH + vertex(score, row, column, 1),
+            row - REACH + vertex(score, row, column, 0),
+        ],
+        -1,
+    )
+    return (centre + shift).astype(np.float32), np.clip(trust, 0.05, 1) ** 2
+
+
+def correlate(area: np.ndarray, kernels: np.ndarray) -> np.ndarray:
+    """Normalised cross-correlation (B, N, 2R+1, 2R+1) of unit kernels (N, k, k) over areas."""
+    side = kernels.shape[-1]
+    count = side * side
+    out = np.empty((*area.shape[:2], 2 * REACH + 1, 2 * REACH + 1), np.float32)
+    for b, n in np.ndindex(*area.shape[:2]):
+        patch = np.ascontiguousarray(area[b, n])
+        product = cv2.filter2D(patch, cv2.CV_32F, kernels[n])[RADIUS:-RADIUS, RADIUS:-RADIUS]
+        box = cv2.boxFilter(patch, cv2.CV_32F, (side, side))[RADIUS:-RADIUS, RADIUS:-RADIUS]
+        square = cv2.sqrBoxFilter(patch, cv2.CV_32F, (side, side))[RADIUS:-RADIUS, RADIUS:-RADIUS]
+        out[b, n] = product / np.sqrt(count * np.maximum(square - box * box, 1e-5))
+    return out
+
+
+def vertex(score: np.ndarray, row: np.ndarray, column: np.ndarray, axis: int) -> np.ndarray:
+    """Sub-pixel offset in [-.5, .5] of the parabola through a peak and its two neighbours."""
+    last = score.shape[-1] - 1
+    at = [np.clip(row, 1, last - 1), column] if axis == 0 else [row, np.clip(column, 1, last - 1)]
+    first, second = np.indices(row.shape)
+    below, peak, above = (
+        score[first, second, at[0] + (step if axis == 0 else 0), at[1] + (step if axis else 0)]
+        for step in (-1, 0, 1)
+    )
+    bend = below - 2 * peak + above
+    safe = np.where(bend < -1e-6, bend, -1.0)
+    return np.where(bend < -1e-6, np.clip((below - above) / (2 * safe), -0.5, 0.5), 0.0)
+
+
+def similarity_modes(mean: np.ndarray) -> np.ndarray:
+    """Orthonormal moves (4, N, 2) of points (N, 2): two shifts, scale, rotation."""
+    centred = mean - mean.mean(0)
+    shift_x, shift_y = np.zeros_like(mean), np.zeros_like(mean)
+    shift_x[:, 0], shift_y[:, 1] = 1, 1
+    turn = np.stack([-centred[:, 1], centred[:, 0]], 1)
+    moves = np.stack([shift_x, shift_y, centred, turn]).astype(np.float64)
+    return moves / np.linalg.norm(moves, axis=(1, 2), keepdims=True)
+
+
+def fit_shapes(
+    found: np.ndarray, trust: np.ndarray, mean: np.ndarray, modes: np.ndarray, spread: np.ndarray
+) -> np.ndarray:
+    """Shapes (B, N, 2) nearest to found places: mean + similarity + modes, weighted by trust.
+
+    Modes are held by STIFFNESS x (mean variance of the modes) / (variance of the mode).
+    """
+    basis = np.concatenate([similarity_modes(mean), modes])
+    flat = basis.reshape(len(basis), -1).astype(np.float64)
+    hold = np.full(len(basis), 1e-6)
+    if len(modes):
+        hold[4:] = STIFFNESS * spread.mean() / np.maximum(spread, 1e-6)
+    weight = np.repeat(trust, 2, axis=1).astype(np.float64)
+    moved = (found - mean).reshape(len(found), -1)
+    left = np.einsum("ip,bp,jp->bij", flat, weight, flat) + np.diag(hold)
+    right = (weight * moved) @ flat.T
+    amount = np.linalg.solve(left, right[..., None])[..., 0]
+    return (mean + (amount @ flat).reshape(found.shape)).astype(np.float32)
+
+
+def learn_modes(shapes: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Modes (M, N, 2) and variances (M,) of shapes (B, N, 2) beyond similarity, to 90 %."""
+    rigid = similarity_modes(mean).reshape(4, -1)
+    basis = np.linalg.qr(rigid.T)[0]
+    moved = (shapes - mean).reshape(len(shapes), -1).astype(np.float64)
+    moved = moved - (moved @ basis) @ basis.T
+    values, vectors = np.linalg.eigh(moved.T @ moved / len(moved))
+    values, vectors = values[::-1].clip(0), vectors[:, ::-1]
+    share = np.cumsum(values) / max(values.sum(), 1e-12)
+    kept = int(np.searchsorted(share, KEPT_VARIANCE)) + 1 if values.sum() > 1e-9 else 0
+    return vectors.T[:kept].reshape(kept, *mean.shape), values[:kept]
+
+
+def mirrored(shapes: np.ndarray, swap: np.ndarray) -> np.ndarray:
+    """Shapes (..., N, 2) of the mirrored faces, in pixels at FIT_SIZE."""
+    flipped = shapes[..., swap, :].copy()
+    flipped[..., 0] = FIT_SIZE - 1 - flipped[..., 0]
+    return flipped
+
+
+def fit_points(faces: np.ndarray, rng: np.random.Generator, count: int = POINTS) -> PointModel:
+    """Points learned from HQ faces (N, S, S, 3) uint8 RGB; at most MOST_FACES are used."""
+    if len(faces) > MOST_FACES:
+        faces = faces[np.sort(rng.choice(len(faces), MOST_FACES, replace=False))]
+    grey = grey_faces(faces)
+    average = grey.mean(0)
+    mean, swap = choose_points((average + average[:, ::-1]) / 2, count)
+    both = np.concatenate([grey, grey[..., ::-1]])
+    places = np.broadcast_to(mean, (len(grey), *mean.shape)).astype(np.float32)
+    modes, spread = np.zeros((0, *mean.shape)), np.zeros(0)
+    for _ in range(FIT_ROUNDS):
+        shapes = np.concatenate([places, mirrored(places, swap)])
+        patches = normalised(windows(both, shapes, RADIUS)).mean(0)
+        found, trust = search(grey, places, patches)
+        shapes = np.concatenate([found, mirrored(found, swap)])
+        modes, spread = learn_modes(shapes, mean)
+        places = fit_shapes(found, trust, mean, modes, spread)
+    middle = np.concatenate([places, mirrored(places, swap)]).mean(0)
+    return PointModel(mean=middle, swap=swap, patches=patches, modes=modes, spread=spread)
+
+
+def normalised(patches: np.ndarray) -> np.ndarray:
+    """Patches (..., k, k) with mean 0 and length 1."""
+    centred = patches - patches.mean((-2, -1), keepdims=True)
+    return centred / (np.linalg.norm(centred, axis=(-2, -1), keepdims=True) + 1e-6)
