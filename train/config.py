@@ -5,6 +5,7 @@ checkpoint. A field that is left out and that the preset also names takes the pr
 Nothing below the entry scripts reads flags.
 """
 
+# ruff: noqa: RUF009 - `flag` returns a dataclass field
 from __future__ import annotations
 
 import argparse
@@ -95,7 +96,7 @@ class TrainingConfig(CommonConfig):
         super().__post_init__()
         if self.steps is not None and self.steps < 1:
             raise ConfigError(f"--steps {self.steps}: at least 1")
-        if self.max_minutes is not None and not 0 < self.max_minutes:
+        if self.max_minutes is not None and not self.max_minutes > 0:
             raise ConfigError(f"--max-minutes {self.max_minutes}: more than 0")
 
 
@@ -173,7 +174,8 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
 
 
 def _scalar(kind: type, value: Any) -> Any:
-    allowed = {bool: bool, int: int, float: (int, float), str: str, Path: (str, Path)}[kind]
+    table: dict[type, tuple[type, ...]] = {float: (int, float), Path: (str, Path)}
+    allowed = table.get(kind, (kind,))
     if not isinstance(value, allowed) or (kind is not bool and isinstance(value, bool)):
         raise TypeError
     return kind(value)

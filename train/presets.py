@@ -1,4 +1,4 @@
-"""The four presets of one configuration: how big the images, the network, the batches and the runs are."""
+"""The four presets of one configuration: sizes of images, networks, batches and runs."""
 
 from __future__ import annotations
 

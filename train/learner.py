@@ -1,0 +1,176 @@
+"""One training step of any network, and everything that a checkpoint must keep of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from data.batches import Batch
+from models.restorer import passes_of
+from train.ema import WeightAverage
+from train.losses import LOSSES
+
+BETAS = (0.9, 0.99)
+"""Adam's decay rates, those of the challenge's baseline."""
+SEED_STRIDE = 1_000_003
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says at which step, on what, and what to try."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepOptions:
+    """How one step is computed."""
+
+    loss: str = "l1"
+    pass_weights: tuple[float, ...] | None = None
+    """Weight of each pass in the loss, normalised to sum 1; None: equal."""
+    clip: float = 0.5
+    """Largest norm of the gradient; 0: no clipping."""
+    ema: float = 0.999
+    bf16: bool = False
+    channels_last: bool = True
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """Numbers of one step."""
+
+    loss: float
+    passes: tuple[float, ...]
+    """Loss of each pass."""
+    norm: float
+    """Norm of the gradient before clipping."""
+
+
+class Learner:
+    """A network with its optimiser and its weight average.
+
+    The student of a `FaceSR` is frozen here: it was trained before, from the teachers.
+    """
+
+    def __init__(self, net: nn.Module, options: StepOptions, device: torch.device) -> None:
+        """Move the network to the device and make optimiser and average."""
+        self.options = options
+        self.device = device
+        self.net = net.to(device)
+        if options.channels_last:
+            self.net = self.net.to(memory_format=torch.channels_last)
+        student = getattr(net, "student", None)
+        if isinstance(student, nn.Module):
+            student.requires_grad_(False)
+        self.trained = [p for p in self.net.parameters() if p.requires_grad]
+        fused = device.type in ("cpu", "cuda")
+        self.optimizer = torch.optim.Adam(self.trained, betas=BETAS, fused=fused)
+        self.average = WeightAverage(self.net, decay=options.ema)
+        self._loss = LOSSES[options.loss]
+
+    def step(self, batch: Batch, step: int, rate: float) -> StepResult:
+        """Update the weights once and return the numbers.
+
+        Raises TrainingError, before anything was changed, if loss or gradient are not finite.
+        """
+        torch.manual_seed(self.options.seed * SEED_STRIDE + step)
+        self.net.train()
+        batch = batch.to(self.device)
+        total, passes = self._losses(batch)
+        if not math.isfinite(total.item()):
+            raise _not_finite("loss", total.item(), step, rate, batch.names)
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        limit = self.options.clip or math.inf
+        norm = float(nn.utils.clip_grad_norm_(self.trained, limit))
+        if not math.isfinite(norm):
+            raise _not_finite("gradient", norm, step, rate, batch.names)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.average.update(self.net)
+        return StepResult(total.item(), tuple(loss.item() for loss in passes), norm)
+
+    def _losses(self, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+        """Return the weighted sum of the losses of the passes, and each of them."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bf16):
+            maps = face_maps(self.net, batch)
+            lq = batch.lq
+            if self.options.channels_last:
+                lq = lq.contiguous(memory_format=torch.channels_last)
+            restored = passes_of(self.net, lq, maps)
+        passes = [self._loss(image.float(), batch.hq) for image in restored]
+        weights = pass_weights(self.options.pass_weights, len(passes))
+        return sum(
+            (w * p for w, p in zip(weights, passes, strict=True)), passes[0].new_zeros(())
+        ), passes
+
+    def state(self) -> dict[str, Any]:
+        """Return weights, optimiser and average, as a checkpoint keeps them."""
+        return {
+            "weights": self.net.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state(),
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take over a saved state; the network must be the same."""
+        self.net.load_state_dict(state["weights"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.average.load(state["average"]["updates"], state["average"]["average"])
+
+
+def face_maps(net: nn.Module, batch: Batch) -> dict[str, Tensor] | None:
+    """Return the prior maps of every crop of the batch, or None if the network has no priors.
+
+    The student sees each whole LQ face once, without gradient.
+    """
+    predict = getattr(net, "prior_maps", None)
+    if predict is None:
+        return None
+    with torch.no_grad():
+        return crop_maps(predict(batch.face), batch)
+
+
+def crop_maps(maps: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+    """Return maps (F,C,S,S) of whole faces as maps (N,C,h,w) of the batch's crops.
+
+    They are brought to the LQ grid first, exactly as the network does with whole faces.
+    """
+    return {name: _crops(value, batch) for name, value in maps.items()}
+
+
+def _crops(maps: Tensor, batch: Batch) -> Tensor:
+    height, width = batch.face.shape[-2:]
+    if maps.shape[-2:] != (height, width):
+        maps = F.interpolate(
+            maps, size=(height, width), mode="bilinear", align_corners=False, antialias=True
+        )
+    h, w = batch.lq.shape[-2:]
+    places = zip(batch.owner.tolist(), batch.top.tolist(), batch.left.tolist(), strict=True)
+    return torch.stack([maps[face, :, y : y + h, x : x + w] for face, y, x in places])
+
+
+def pass_weights(given: Sequence[float] | None, passes: int) -> list[float]:
+    """Return the loss weight of each pass, summing to 1; None means equal."""
+    weights = [1.0] * passes if given is None else list(given)
+    if len(weights) != passes:
+        raise TrainingError(f"{len(weights)} pass weights for a network of {passes} passes")
+    if min(weights) < 0 or sum(weights) <= 0:
+        raise TrainingError(f"pass weights {weights}: none below 0, and not all 0")
+    return [weight / sum(weights) for weight in weights]
+
+
+def _not_finite(
+    what: str, value: float, step: int, rate: float, names: Sequence[str]
+) -> TrainingError:
+    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    return TrainingError(
+        f"step {step}: the {what} is {value} (faces {shown}; learning rate {rate:.2e}). Stopped "
+        "before the update; the last checkpoint is good. Try a lower --lr, or --amp off"
+    )
