@@ -14,6 +14,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse  # noqa: E402
 import json  # noqa: E402
+import resource  # noqa: E402
 import shlex  # noqa: E402
 import subprocess  # noqa: E402
 import time  # noqa: E402
@@ -91,6 +92,12 @@ def run(step: Step, number: int, total: int) -> float:
     return time.monotonic() - begun
 
 
+def peak_memory() -> float:
+    """Return the largest memory that any one finished command held, in GB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit / 1e9
+
+
 def table(results: Mapping[str, Any]) -> str:
     """Return the results as a text table: bicubic and every pass, PSNR, SSIM, parameters."""
     rows = [("bicubic", results["bicubic_psnr"], results["bicubic_ssim"], 0)]
@@ -127,6 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("\nseconds")
     for step, taken in zip(listed, seconds, strict=True):
         print(f"  {taken:6.0f}  {step.title.split(':')[0]}")
+    print(f"  {sum(seconds):6.0f}  in all, {peak_memory():.1f} GB of memory at most")
     print(f"\nnext: python train/train_derived.py --genotype {folder.path}/search/found.json \\")
     print("        --data YOUR_FACES --preset cpu --max-minutes 30")
     return 0
