@@ -1,0 +1,104 @@
+"""What every option costs in parameters, counted on one supernet that is never allocated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import nn
+
+from models.fusion import Weighting
+from models.network import FaceSR
+from models.operations import Mixed
+from models.size import count
+from models.space import Space
+from models.trellis import EndMixer, TrellisNet
+
+Node = tuple[int, int]
+"""(layer, level or depth)."""
+
+
+@dataclass(frozen=True)
+class ModulePrices:
+    """Parameters of the pieces of one trellis.
+
+    edges: (layer, node, transition) -> the edge's convolutions;
+    operations: cell node -> operation decision -> its parameters, option by option;
+    ends: end level -> the convolutions that take the trellis' output elsewhere.
+    """
+
+    edges: Mapping[tuple[int, int, str], int]
+    operations: Mapping[Node, Mapping[str, tuple[int, ...]]]
+    ends: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class Prices:
+    """A genotype's size = `fixed` + its pieces in every module + its weighting."""
+
+    fixed: int
+    modules: Mapping[str, ModulePrices]
+    weighting: Mapping[str, int]
+
+
+@lru_cache(maxsize=8)
+def prices_of(space: Space) -> Prices:
+    """Prices of a space: its supernet is built on the meta device, its pieces are counted."""
+    with torch.device("meta"):
+        net = FaceSR(space)
+        weighting = _weighting_prices(space)
+    modules = {m: _module_prices(space, m, net) for m in space.modules}
+    pieces = sum(_sum_of(prices) for prices in modules.values())
+    if space.priors:
+        pieces += _size(net.fusion.weighting)
+    return Prices(count(net).total - pieces, modules, weighting)
+
+
+def trellis_of(net: FaceSR, module: str) -> TrellisNet:
+    """The trellis of a module: of sr, of a prior's branch or of the fusion."""
+    if module in ("sr", "fusion"):
+        return net.sr if module == "sr" else net.fusion.trellis
+    return net.branches[module].trellis
+
+
+def _module_prices(space: Space, module: str, net: FaceSR) -> ModulePrices:
+    trellis = trellis_of(net, module)
+    edges: dict[tuple[int, int, str], int] = {}
+    operations: dict[Node, dict[str, tuple[int, ...]]] = {}
+    for layer in range(trellis.layers):
+        for node in space.nodes(module, layer):
+            for transition in space.exits(module, layer, node):
+                edge = trellis.edges[f"layer{layer}_{node}_{transition}"]
+                edges[layer, node, transition] = _size(edge)
+        for node in space.nodes(module, layer + 1):
+            cell = trellis.cells[f"layer{layer + 1}_{node}"]
+            mixed = [part for part in cell.modules() if isinstance(part, Mixed)]
+            operations[layer + 1, node] = {
+                part.name: tuple(_size(part.options[o]) for o in part.operations) for part in mixed
+            }
+    mixers = [m for m in net.modules() if isinstance(m, EndMixer) and m.name == f"{module}/end"]
+    ends = {
+        end: sum(_size(mixer.convs[str(end)]) for mixer in mixers) for end in space.ends(module)
+    }
+    return ModulePrices(edges, operations, ends)
+
+
+def _weighting_prices(space: Space) -> dict[str, int]:
+    if not space.priors:
+        return {}
+    channels = space.filters("fusion", space.fusion_trellis.start)
+    return {
+        option: _size(Weighting((option,), len(space.priors), channels))
+        for option in space.open_weightings()
+    }
+
+
+def _sum_of(prices: ModulePrices) -> int:
+    cells = sum(sum(map(sum, cell.values())) for cell in prices.operations.values())
+    return sum(prices.edges.values()) + cells + sum(prices.ends.values())
+
+
+def _size(module: nn.Module) -> int:
+    return count(module).total
