@@ -1,0 +1,275 @@
+"""Hair and beard of a synthetic face: volumes with frayed edges, filled with strands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from data.synthetic_canvas import GRID, UNITS, Region, curve, mirrored, noise_tile, smoothstep
+from data.synthetic_pose import CENTRE, chin_line, lit, mouth_line, nose_base
+from data.synthetic_skin import Sitter, face_half
+from data.synthetic_traits import stream
+
+Half = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Style:
+    """A haircut as right halves of outlines (dx, y) in frontal units, top to bottom."""
+
+    outer: Half
+    opening: Half
+    """Where the face shows through."""
+    back: Half | None = None
+    """What hangs behind the neck."""
+    flow: str = "fall"
+    """fall: from a parting over the sphere and down; rise: away from the face; curl."""
+    fray: float = 0.16
+    part: float = 0.0
+
+
+_SHORT_OPENING: Half = (
+    (0, 118),
+    (52, 113),
+    (96, 124),
+    (118, 150),
+    (124, 190),
+    (131, 240),
+    (170, 270),
+    (230, 420),
+    (230, 620),
+)
+_LONG_OPENING: Half = (
+    (0, 92),
+    (34, 108),
+    (80, 146),
+    (110, 194),
+    (119, 256),
+    (121, 320),
+    (116, 386),
+    (108, 450),
+    (118, 620),
+)
+STYLES: dict[str, Style] = {
+    "buzz": Style(
+        ((0, 34), (74, 48), (121, 94), (141, 160), (144, 236), (140, 262)),
+        _SHORT_OPENING,
+        flow="rise",
+        fray=0.30,
+    ),
+    "short": Style(
+        ((0, 8), (80, 16), (134, 66), (153, 140), (152, 210), (143, 262)),
+        _SHORT_OPENING,
+        flow="rise",
+        fray=0.20,
+    ),
+    "swept": Style(
+        ((0, 2), (84, 8), (142, 60), (157, 140), (153, 216), (143, 268)),
+        ((0, 110), (60, 116), (102, 136), (119, 168), (125, 210), (131, 250), (170, 275), (230, 620)),
+        flow="sweep",
+        fray=0.14,
+        part=42.0,
+    ),
+    "fringe": Style(
+        ((0, 6), (86, 14), (146, 66), (172, 150), (180, 250), (176, 340), (150, 402), (110, 410)),
+        ((0, 188), (62, 186), (101, 200), (117, 240), (121, 310), (122, 370), (112, 440), (110, 620)),
+        back=((0, 60), (130, 90), (168, 200), (166, 380), (100, 400)),
+        fray=0.15,
+    ),
+    "long": Style(
+        ((0, 10), (82, 18), (142, 72), (168, 160), (182, 262), (194, 372), (202, 470), (200, 640)),
+        _LONG_OPENING,
+        back=((0, 60), (140, 100), (175, 240), (190, 420), (196, 640)),
+        fray=0.12,
+    ),
+    "wavy": Style(
+        ((0, 2), (92, 12), (156, 70), (188, 162), (206, 270), (220, 380), (226, 480), (214, 640)),
+        _LONG_OPENING,
+        back=((0, 60), (150, 100), (190, 240), (205, 420), (205, 640)),
+        flow="wave",
+        fray=0.16,
+    ),
+    "curly": Style(
+        ((0, -30), (100, -14), (178, 50), (206, 140), (196, 232), (160, 300)),
+        ((0, 116), (56, 112), (100, 130), (120, 170), (126, 220), (136, 270), (180, 320), (230, 620)),
+        back=((0, 20), (170, 60), (196, 180), (150, 320)),
+        flow="curl",
+        fray=0.22,
+    ),
+    "tied": Style(
+        ((0, 24), (76, 33), (126, 80), (147, 152), (149, 218), (141, 262)),
+        ((0, 104), (56, 108), (100, 132), (121, 172), (128, 214), (134, 254), (175, 280), (230, 620)),
+        flow="rise",
+        fray=0.10,
+    ),
+}
+
+
+def _low_mask(outline: np.ndarray, blur: float) -> np.ndarray:
+    """Soft coverage float32 (GRID, GRID) of an outline in units; sigma in units."""
+    mask = np.zeros((GRID, GRID), np.uint8)
+    fixed = np.round((outline * GRID / UNITS - 0.5) * 16).astype(np.int32)
+    cv2.fillPoly(mask, [fixed], 255, cv2.LINE_AA, 4)
+    return cv2.GaussianBlur(mask.astype(np.float32) / 255.0, (0, 0), blur * GRID / UNITS)
+
+
+def _jitter(half: Half, rng: np.random.Generator, amount: float) -> np.ndarray:
+    """The outline's half, grown or shrunk a little, its points displaced a little."""
+    points = np.array(half, np.float64)
+    points[:, 0] *= 1.0 + rng.normal(0.0, 0.012)
+    points += rng.normal(0.0, amount, points.shape) * (points[:, :1] > 0.0)
+    points[:, 1] += rng.normal(0.0, 2.0 * amount) * (points[:, 1] < 200.0)
+    return points
+
+
+def _strands(sitter: Sitter, flow: str, part: float, rng: np.random.Generator) -> np.ndarray:
+    """Strand brightness (side, side), mean 0, deviation 1, following the flow of the hair."""
+    x, y = sitter.pose.frontal()
+    dx = x - CENTRE - part
+    wave = rng.uniform(0.0, 2 * np.pi)
+    if flow in ("rise", "sweep"):
+        lean = 0.0 if flow == "rise" else 1.0
+        px, py = CENTRE - lean * 1.6 * part, 262.0 + 10.0 * lean
+        angle = np.arctan2(x - px, py - y)
+        u, v = angle * 190.0, np.hypot(x - px, y - py)
+        u = u + lean * 0.55 * np.sign(part) * (v - 120.0)
+        u += 3.0 * np.sin(v / 19.0 + wave)
+    else:
+        t = np.clip((y - 34.0) / 190.0, 0.012, 1.0)
+        u = dx / np.sqrt(1.0 - (1.0 - t) ** 2)
+        v = np.hypot(dx * 0.6, y - 34.0)
+        swing = {"wave": 15.0, "curl": 0.0, "fall": 2.5}[flow]
+        u = u + swing * np.sin(y / (17.0 if flow == "wave" else 44.0) + wave + 0.02 * dx)
+    canvas, shift = sitter.canvas, rng.uniform(0.0, 512.0, 2)
+    kind = "streak"
+    if flow == "curl":
+        warp = noise_tile("cloud", 128)
+        u, v, kind = x + 9.0 * warp, y + 9.0 * warp.T, "curl"
+    map_x = canvas.enlarge(((u + shift[0]) * canvas.scale).astype(np.float32))
+    map_y = canvas.enlarge(((v + shift[1]) * canvas.scale).astype(np.float32))
+    tile = noise_tile(kind, canvas.side)
+    return cv2.remap(tile, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+
+
+def _fill(
+    sitter: Sitter, soft: np.ndarray, style: Style, rng: np.random.Generator, dim: float = 1.0
+) -> Region:
+    """Paint a hair volume of soft coverage (GRID, GRID); returns what it covers; label hair."""
+    canvas, look = sitter.canvas, sitter.look
+    strand = _strands(sitter, style.flow, style.part, rng)
+    wide = cv2.GaussianBlur(soft, (0, 0), 5.0)
+    volume = 75.0 * np.sqrt(np.maximum(soft * 0.35 + wide * 0.65, 0.0))
+    factor, shine = lit(volume, sitter.light, UNITS / GRID)
+    x, y = sitter.pose.frontal()
+    band = np.exp(-(((np.hypot(0.55 * (x - CENTRE), y - 250.0) - 172.0) / 26.0) ** 2))
+    gloss = (0.25 + 0.75 * band) * float(rng.uniform(0.06, 0.2)) + 2.0 * shine * band
+    edge = canvas.enlarge(soft) + np.float32(style.fray) * np.clip(strand, -2.2, 2.2)
+    sharp = 0.13
+    alpha = smoothstep(0.5 - sharp, 0.5 + sharp, edge)
+    area = canvas.whole(alpha.astype(np.float32))
+    box = area.rows, area.cols
+    s = strand[box]
+    depth = np.clip(0.92 + 0.26 * s, 0.25, 1.8)[..., None]
+    base = canvas.enlarge((look.hair * factor * np.float32(dim)).astype(np.float32))[box]
+    glint = canvas.enlarge((gloss * factor.mean(2)).astype(np.float32))[box]
+    light_tone = 0.45 * look.hair + 0.42
+    colour = base * depth + (glint * np.clip(0.5 + 0.6 * s, 0.0, 2.0))[..., None] * light_tone
+    opacity = 0.62 if sitter.look.style == "buzz" else 1.0
+    canvas.paint(area, colour, opacity=opacity)
+    canvas.parse[box][area.alpha > 0.5] = sitter.labels["hair"]
+    return area
+
+
+def paint_back_hair(sitter: Sitter) -> None:
+    """Hair behind the neck and the ears; label hair."""
+    style = STYLES.get(sitter.look.style)
+    if style is None or style.back is None or sitter.look.hat == "scarf":
+        return
+    rng = stream(sitter.index, 51)
+    outline = sitter.pose.project(mirrored(_jitter(style.back, rng, 3.0)), -40.0)
+    _fill(sitter, _low_mask(outline, 7.0), style, rng, dim=0.55)
+
+
+def paint_hair(sitter: Sitter) -> None:
+    """Hair on the scalp and beside the face, with its shadow on the skin; label hair."""
+    style = STYLES.get(sitter.look.style)
+    if style is None or sitter.look.hat == "scarf":
+        return
+    rng = stream(sitter.index, 52)
+    way = float(rng.choice((-1.0, 1.0)))
+    style = Style(style.outer, style.opening, style.back, style.flow, style.fray, way * style.part)
+    lean = way * float(rng.uniform(0.0, 16.0)) + 0.5 * style.part
+    top = mirrored(_jitter(style.outer, rng, 3.0))
+    opening = mirrored(_jitter(style.opening, rng, 2.5), lean)
+    if sitter.look.style == "swept":
+        opening[:, 1] -= 0.22 * way * (opening[:, 0] - CENTRE) * (opening[:, 1] < 150.0)
+    outer_soft = _low_mask(sitter.pose.project(top), 5.0)
+    open_soft = _low_mask(sitter.pose.project(opening), 4.0)
+    soft = outer_soft * (1.0 - open_soft)
+    shade = cv2.GaussianBlur(soft, (0, 0), 3.0)
+    shade = np.roll(shade, (3, -round(3 * sitter.light.direction[0])), (0, 1))
+    canvas = sitter.canvas
+    skin = np.isin(canvas.parse, [sitter.labels[n] for n in ("skin", "neck", "left_ear", "right_ear")])
+    dark = canvas.whole(canvas.enlarge(shade) * skin.astype(np.float32))
+    canvas.darken(dark, np.array((0.52, 0.43, 0.42)))
+    _fill(sitter, soft, style, rng)
+    if sitter.look.style not in ("buzz",):
+        _strays(sitter, top, rng)
+
+
+def _strays(sitter: Sitter, outline: np.ndarray, rng: np.random.Generator) -> None:
+    """Single hairs that leave the outline."""
+    paths = []
+    upper = outline[outline[:, 1] < 330.0]
+    curly = 9.0 if sitter.look.style in ("curly", "wavy") else 3.0
+    for _ in range(46):
+        root = upper[int(rng.integers(len(upper)))]
+        away = root - (CENTRE, 200.0)
+        away = away / np.hypot(*away)
+        along = np.array((-away[1], away[0])) * rng.choice((-1.0, 1.0))
+        start = root - away * rng.uniform(6.0, 16.0)
+        length = rng.uniform(14.0, 44.0)
+        middle = start + along * length * 0.5 + away * rng.uniform(4.0, 12.0)
+        end = start + along * length + away * rng.normal(6.0, curly)
+        paths.append(sitter.pose.project(curve((start, middle, end))[::2]))
+    light = 0.85 * sitter.look.hair * float(np.clip(sitter.light.key.mean() + 0.3, 0.5, 1.2))
+    sitter.canvas.paint(sitter.canvas.lines(paths, 0.9), light, opacity=0.55)
+
+
+def paint_beard(sitter: Sitter) -> None:
+    """Stubble, goatee or full beard on the lower face; the label stays skin."""
+    look, shape, canvas = sitter.look, sitter.shape, sitter.canvas
+    if look.beard == "none":
+        return
+    x, y = sitter.pose.frontal()
+    dx, mouth, base, chin = np.abs(x - CENTRE), mouth_line(shape), nose_base(shape), chin_line(shape)
+    line = 318.0 + 40.0 * np.exp(-(((dx - 78.0) / 34.0) ** 2)) + 0.0 * y
+    line = np.where(dx > 105.0, 250.0, line)
+    jaw = smoothstep(-12.0, 22.0, y - np.maximum(line, base + 4.0 - 0.9 * np.maximum(dx - 60, 0)))
+    lip = smoothstep(base + 4.0, base + 12.0, y) * smoothstep(60.0, 44.0, dx)
+    lip = lip * smoothstep(mouth + 22.0, mouth + 4.0, y)
+    ring = smoothstep(62.0, 48.0, np.hypot(0.95 * dx, 0.72 * (y - (mouth + 32.0))))
+    density = np.maximum(lip, ring) if look.beard == "goatee" else np.maximum(jaw, lip)
+    bare = smoothstep(1.0, 0.6, np.hypot(dx / 26.0, (y - mouth - shape.lip_lower - 4.0) / 12.0))
+    density = density * (1.0 - 0.5 * bare) * smoothstep(chin + 30.0, chin + 4.0, y)
+    rng = stream(sitter.index, 53)
+    face = canvas.cover(sitter.pose.project(mirrored(face_half(shape)) + (0.0, 2.0)), blur=1.5)
+    box = face.rows, face.cols
+    full = canvas.enlarge(density.astype(np.float32))[box]
+    shift = float(rng.uniform(0.0, 500.0))
+    bend = (x - CENTRE) * (1.0 - 0.0011 * (y - 300.0)) + 2.0 * np.sin(y / 9.0 + x / 13.0)
+    map_x = canvas.enlarge(((bend * 1.25 + shift) * canvas.scale).astype(np.float32))[box]
+    map_y = canvas.enlarge(((y * 6.0) * canvas.scale).astype(np.float32))[box]
+    tile = noise_tile("streak", canvas.side)
+    strand = cv2.remap(tile, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    strand = 0.75 * strand + 0.6 * canvas.tile("fine", (int(shift), 0))[box]
+    light = np.clip(canvas.image[box].mean(2) / max(float(look.skin.mean()), 0.1), 0.5, 1.2)
+    ink = look.hair * 0.8 + 0.02
+    if look.beard == "stubble":
+        alpha = full * smoothstep(-0.6, 1.8, strand) * 0.55 + full * 0.12
+    else:
+        alpha = smoothstep(0.25, 0.75, full * 1.15 + 0.13 * strand) * 0.94
+    colour = ink * np.clip(0.9 + 0.3 * strand, 0.3, 1.8)[..., None] * light[..., None]
+    canvas.paint(Region(*box, (face.alpha * alpha).astype(np.float32)), colour.astype(np.float32))
