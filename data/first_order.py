@@ -9,6 +9,7 @@ import numpy as np
 
 from data.blur import BlurRange, blur, draw_kernel
 from data.jpeg import jpeg
+from data.levels import to_levels
 from data.noise import gaussian_noise
 from data.resize import INTERPOLATION, RESIZE_MODES
 
@@ -43,7 +44,7 @@ class FirstOrder:
         out = out + gaussian_noise((small[1], small[0]), rng, sigma=sigma, grey=False)
         decoded = jpeg(out, rng, self.quality).astype(np.float32)
         full = cv2.resize(decoded, (width, height), interpolation=_mode(rng))
-        levels = cv2.add(full, 0.0, dtype=cv2.CV_8U)
+        levels = to_levels(full)
         return cv2.resize(levels, (width // scale, height // scale), interpolation=cv2.INTER_AREA)
 
 

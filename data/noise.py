@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from scipy.special import pdtr
 
+from data.levels import to_levels
+
 _CELL_BITS = 12
 _CELLS = 1 << _CELL_BITS
 
@@ -81,7 +83,7 @@ def poisson_noise(
     same in the three channels.
     """
     source = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if grey else image
-    levels = cv2.add(source, 0.0, dtype=cv2.CV_8U)
+    levels = to_levels(source)
     distinct = np.count_nonzero(np.bincount(levels.ravel(), minlength=256))
     peak = 1 << int(distinct - 1).bit_length()
     noise = poisson_counts(levels, rng, peak) * np.float32(255.0 / peak)

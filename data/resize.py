@@ -60,10 +60,12 @@ def resize(image: np.ndarray, size: tuple[int, int], mode: str) -> np.ndarray:
 
 def rescale(image: np.ndarray, factor: float, mode: str) -> np.ndarray:
     """Image float32 (H,W,3) resized by `factor`: the size is floored (at least 1), while bilinear
-    and bicubic map coordinates by the exact factor, not by the ratio of the sizes."""
+    and bicubic map coordinates by the exact factor, not by the ratio of the sizes. (A factor so
+    near to 1 that OpenCV would copy the image, above 1 - 0.5 / side, maps by the ratio.)"""
     height, width = image.shape[:2]
     rows, columns = max(1, int(height * factor)), max(1, int(width * factor))
-    if mode == "area" or min(height, width) * factor < 1:
+    copied = factor < 1 and (round(height * factor), round(width * factor)) == (height, width)
+    if mode == "area" or copied or min(height, width) * factor < 1:
         return resize(image, (rows, columns), mode)
     # OpenCV rounds the size up or down but also maps by the factor: drop the row that is too many
     out = cv2.resize(image, None, fx=factor, fy=factor, interpolation=INTERPOLATION[mode])

@@ -14,6 +14,7 @@ import numpy as np
 
 from data.blur import KERNEL_SIZES, BlurRange, blur, draw_kernel, draw_sinc
 from data.jpeg import jpeg
+from data.levels import to_levels
 from data.noise import gaussian_noise, poisson_noise
 from data.resize import RESIZE_MODES, rescale, resize
 
@@ -116,7 +117,7 @@ class SecondOrder:
             return jpeg(out, rng, self.second.quality)
         out = jpeg(out, rng, self.second.quality).astype(np.float32)
         out = self._to_size(out, rng, size=size, spatial=spatial)
-        return np.clip(np.rint(out), 0, 255).astype(np.uint8)
+        return to_levels(out)
 
     def _to_size(
         self, image: np.ndarray, rng: np.random.Generator, *, size: tuple[int, int], spatial: float

@@ -1,0 +1,93 @@
+"""Time the parts of the project that set the pace of training; one line per thing measured."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import argparse  # noqa: E402
+import json  # noqa: E402
+import os  # noqa: E402
+import time  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from typing import TYPE_CHECKING, Any  # noqa: E402
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# Heavy imports happen inside each benchmark, after it has chosen its number of threads.
+
+
+def load_faces(count: int, side: int) -> list[np.ndarray]:
+    """The first `count` faces of $FACES/train at `side`, uint8 RGB, or embedded faces without."""
+    from data.folders import list_images, read_rgb
+    from data.synthetic import render_face
+
+    root = os.environ.get("FACES")
+    if not root:
+        return [render_face(index, size=side).image for index in range(count)]
+    import cv2
+
+    paths = list_images(Path(root) / "train")[:count]
+    return [cv2.resize(read_rgb(path), (side, side), interpolation=3) for path in paths]
+
+
+def benchmark_degradation(args: argparse.Namespace) -> dict[str, Any]:
+    """Mean wall time of one call of `degrade` on one core, in ms, by preset."""
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    import cv2
+
+    from data.degradation import PRESETS, degrade
+    from data.sampling import sample_rng
+
+    cv2.setNumThreads(1)
+    if args.dry_run:
+        print(f"would time {args.faces} faces of {args.side} for {', '.join(PRESETS)}")
+        return {}
+    images = load_faces(min(args.faces, 16), args.side)
+    result = {}
+    for preset in PRESETS:
+        for index in range(20):  # tables and caches are filled before the clock starts
+            degrade(images[index % len(images)], sample_rng(args.seed, 0, index, 1), preset)
+        begin = time.perf_counter()
+        for index in range(args.faces):
+            degrade(images[index % len(images)], sample_rng(args.seed, 0, index), preset)
+        result[preset] = 1e3 * (time.perf_counter() - begin) / args.faces
+        print(f"{preset} mean_ms={result[preset]:.2f}", flush=True)
+    return {"mean_ms": result, "side": args.side, "faces": args.faces}
+
+
+BENCHMARKS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "degradation": benchmark_degradation,
+}
+
+
+def parse_args() -> argparse.Namespace:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--seed", type=int, default=0)
+    common.add_argument("--out", type=Path, help="also write the numbers to this JSON file")
+    common.add_argument("--device", default="auto", help="for what runs on a device (auto = best)")
+    common.add_argument("--dry-run", action="store_true", help="say what would be timed, and stop")
+    parser = argparse.ArgumentParser(description=__doc__)
+    what = parser.add_subparsers(dest="what", required=True)
+    degradation = what.add_parser(
+        "degradation", parents=[common], help="HQ to LQ, on one core (always on the CPU)"
+    )
+    degradation.add_argument("--faces", type=int, default=300, help="calls per preset")
+    degradation.add_argument("--side", type=int, default=512, help="HQ side in pixels")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    result = BENCHMARKS[args.what](args)
+    if args.out and result:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(json.dumps({"benchmark": args.what, **result}, indent=1) + "\n")
+    print("next: python search/run_search.py")
+
+
+if __name__ == "__main__":
+    main()
