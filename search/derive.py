@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import product as combinations_of
 
+from models.size import CapError
 from models.space import CAP, TRANSITIONS, Space
 from search.fronts import Choices, Front, best_pair, leaf, product, union
 from search.prices import ModulePrices, prices_of
@@ -24,7 +25,7 @@ SMALLEST = 1e-30
 """Probabilities are taken to be at least this, so that their logarithm is finite."""
 
 
-class DeriveError(ValueError):
+class DeriveError(CapError):
     """No genotype of the space fits under the cap."""
 
 
@@ -79,6 +80,7 @@ def size_of(space: Space, choices: Mapping[str, str]) -> int:
     """Size of a genotype of `space` as the sum of its prices; equals the count of its network."""
     prices = prices_of(space)
     derived = space.restrict(choices)
+    chosen, open_now = derived.choices(), {d.name: d.options for d in space.decisions()}
     total = prices.fixed
     for module in space.modules:
         own = prices.modules[module]
@@ -86,11 +88,10 @@ def size_of(space: Space, choices: Mapping[str, str]) -> int:
         total += path.size
         for node in path.nodes:
             for name, by_option in own.operations[node].items():
-                chosen = derived.choices().get(name)
-                if chosen is not None:
-                    total += by_option[_options(space, name).index(chosen)]
+                if name in chosen:
+                    total += by_option[open_now[name].index(chosen[name])]
     if space.priors:
-        total += prices.weighting[derived.open_weightings()[0]]
+        total += prices.weighting[chosen["fusion/weighting"]]
     return total
 
 
@@ -213,10 +214,11 @@ def _best(fronts: Sequence[Front], limit: int) -> Choices:
     for half in (ordered[0::2], ordered[1::2]):
         spare = limit - least + sum(int(front.size[0]) for front in half)
         halves.append(reduce(lambda a, b: product(a, b, spare), half) if half else _nothing())
-    pair = best_pair(*halves, limit)
+    first, second = halves
+    pair = best_pair(first, second, limit)
     if pair is None:
         raise DeriveError("no genotype of this space fits under the cap: narrow the width")
-    return halves[0].choose(pair[0]) | halves[1].choose(pair[1])
+    return first.choose(pair[0]) | second.choose(pair[1])
 
 
 def _nothing() -> Front:
@@ -232,7 +234,3 @@ def _log(probabilities: Probabilities, name: str, options: Sequence[str]) -> lis
     if len(values) != len(options):
         raise ValueError(f"{name}: {len(values)} probabilities for {len(options)} open options")
     return [math.log(max(value, SMALLEST)) for value in values]
-
-
-def _options(space: Space, name: str) -> tuple[str, ...]:
-    return next(d.options for d in space.decisions() if d.name == name)

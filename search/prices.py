@@ -58,9 +58,11 @@ def prices_of(space: Space) -> Prices:
 
 def trellis_of(net: FaceSR, module: str) -> TrellisNet:
     """The trellis of a module: of sr, of a prior's branch or of the fusion."""
-    if module in ("sr", "fusion"):
-        return net.sr if module == "sr" else net.fusion.trellis
-    return net.branches[module].trellis
+    part = {"sr": net.sr}.get(module) or (
+        net.fusion.trellis if module == "fusion" else net.branches[module].get_submodule("trellis")
+    )
+    assert isinstance(part, TrellisNet)
+    return part
 
 
 def _module_prices(space: Space, module: str, net: FaceSR) -> ModulePrices:
