@@ -139,8 +139,8 @@ def _paint(sitter: Sitter) -> None:
     for side in (-1.0, 1.0):
         paint_eye(sitter, side)
         paint_brow(sitter, side)
-    paint_hair(sitter)
     paint_glasses(sitter)
+    paint_hair(sitter)
     paint_hat(sitter)
 
 
@@ -153,7 +153,7 @@ def _develop(sitter: Sitter) -> np.ndarray:
     image *= (1.0 - fall * (edge[:, None] + edge[None, :]))[:, :, None]
     shift = int(rng.integers(512)), int(rng.integers(512))
     image += np.float32(rng.uniform(0.0, 0.006)) * canvas.tile("fine", shift)[:, :, None]
-    return np.clip(np.rint(image * np.float32(255.0)), 0.0, 255.0).astype(np.uint8)
+    return cv2.convertScaleAbs(np.maximum(image, 0.0, out=image), alpha=255.0)
 
 
 def _landmarks(shape: Shape, pose: Pose) -> np.ndarray:

@@ -58,8 +58,15 @@ def mirrored(half: Sequence[Sequence[float]] | np.ndarray, tilt: float = 0.0) ->
     if abs(left[0, 0]) < 1e-6:
         left = left[1:]
     both = curve(np.concatenate([right, left]), closed=True)
-    both[:, 0] += 256.0 + tilt * np.clip((260.0 - both[:, 1]) / 200.0, 0.0, 1.0)
+    both[:, 0] += 256.0 + tilt * np.clip((200.0 - both[:, 1]) / 90.0, 0.0, 1.0)
     return both
+
+
+def strokes(roots: np.ndarray, bends: np.ndarray, tips: np.ndarray) -> np.ndarray:
+    """Many short bent lines (N, 5, 2) from roots past bends to tips, each (N, 2)."""
+    t = np.linspace(0.0, 1.0, 5)[None, :, None]
+    a, b, c = roots[:, None], bends[:, None], tips[:, None]
+    return a * (1 - t) ** 2 + 2 * b * t * (1 - t) + c * t**2
 
 
 @lru_cache(maxsize=32)
@@ -79,7 +86,7 @@ def noise_tile(kind: str, side: int) -> np.ndarray:
         return out / out.std()
 
     if kind == "fine":
-        tile = blur(white, 0.9, 0.9) + 0.8 * blur(white[::-1], 1.8, 1.8)
+        tile = blur(white, 0.8, 0.8) + 0.5 * blur(white[::-1], 1.5, 1.5)
         tile -= blur(white, 4.0, 4.0) * 0.4
     elif kind == "mottle":
         tile = blur(white, 4.0, 4.0) + 0.8 * blur(white[::-1], 11.0, 11.0)
@@ -101,8 +108,14 @@ def noise_tile(kind: str, side: int) -> np.ndarray:
 
 def smoothstep(low: float, high: float, x: np.ndarray) -> np.ndarray:
     """0 below `low`, 1 above `high`, a smooth cubic between."""
-    t = np.clip((x - low) / (high - low), 0.0, 1.0)
+    t = np.clip((x - low) * (1.0 / (high - low)), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
+
+
+def three(alpha: np.ndarray) -> np.ndarray:
+    """A mask (h, w) repeated for the channels, contiguous: quicker to multiply than a view."""
+    plane = np.ascontiguousarray(alpha, np.float32)
+    return cv2.merge((plane, plane, plane))
 
 
 class Canvas:
@@ -136,13 +149,22 @@ class Canvas:
         return self._draw([outline], 0.0, blur)
 
     def lines(
-        self, paths: Sequence[np.ndarray], width: float, *, blur: float = 0.0, closed: bool = False
+        self,
+        paths: Sequence[np.ndarray] | np.ndarray,
+        width: float,
+        *,
+        blur: float = 0.0,
+        closed: bool = False,
     ) -> Region:
         """Coverage of polylines, each (N, 2) in units, `width` units thick (faint below 1 px)."""
         return self._draw(paths, width, blur, closed)
 
     def _draw(
-        self, paths: Sequence[np.ndarray], width: float, blur: float, closed: bool = False
+        self,
+        paths: Sequence[np.ndarray] | np.ndarray,
+        width: float,
+        blur: float,
+        closed: bool = False,
     ) -> Region:
         """The shared drawing of `cover` (width 0) and `lines`; wide blurs at a lower resolution."""
         step = 1
@@ -150,15 +172,15 @@ class Canvas:
             step *= 2
         side = -(-self.side // step)
         scale = self.scale / step
-        pixels = [np.asarray(p, np.float64) * scale - 0.5 for p in paths]
+        ends = np.cumsum([len(p) for p in paths])[:-1]
+        everything = np.concatenate(list(paths)) * scale - 0.5
         margin = 2.5 * blur * scale + max(width * scale, 1.0) + 2.0
-        everything = np.concatenate(pixels)
         low = np.floor(everything.min(0) - margin).clip(0, side).astype(int)
         high = np.ceil(everything.max(0) + margin).clip(0, side).astype(int)
         if (high <= low).any():
             return Region(slice(0, 0), slice(0, 0), np.zeros((0, 0), np.float32))
         mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
-        fixed = [np.round((p - low) * 2**_SHIFT).astype(np.int32) for p in pixels]
+        fixed = np.split(np.round((everything - low) * 2**_SHIFT).astype(np.int32), ends)
         if width > 0.0:
             thick = max(1, round(width * scale))
             cv2.polylines(mask, fixed, closed, 255, thick, cv2.LINE_AA, _SHIFT)
@@ -204,7 +226,7 @@ class Canvas:
         if tone.ndim == 3 and tone.shape[:2] != region.alpha.shape:
             tone = tone[box]
         under = self.image[box]
-        under += (tone - under) * (region.alpha * np.float32(opacity))[:, :, None]
+        under += (tone - under) * three(region.alpha * np.float32(opacity))
         if label is not None:
             self.parse[box][region.alpha > 0.5] = label
 
@@ -212,4 +234,4 @@ class Canvas:
         """Multiply the covered pixels by a factor: (3,) or a scalar, below 1 a shadow."""
         if region.alpha.size:
             change = np.asarray(factor, np.float32) - np.float32(1.0)
-            self.image[region.rows, region.cols] *= 1.0 + region.alpha[:, :, None] * change
+            self.image[region.rows, region.cols] *= three(region.alpha) * change + np.float32(1.0)

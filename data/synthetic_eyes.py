@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from data.synthetic_canvas import Region, curve, smoothstep
+from data.synthetic_canvas import Region, curve, smoothstep, strokes
 from data.synthetic_pose import CENTRE, EYE_LINE
 from data.synthetic_skin import Sitter
 from data.synthetic_traits import Shape, stream
@@ -106,15 +106,13 @@ def _lashes(sitter: Sitter, side: float, up: np.ndarray, low: np.ndarray, ink: n
     rng, look = stream(sitter.index, 22), sitter.look
     length = (5.5 if look.feminine else 3.2) + 3.0 * look.makeup
     for lid, scale, drop, opacity in ((up, 1.0, -1.0, 0.75), (low, 0.5, 1.0, 0.35)):
-        strokes = []
-        for t in np.linspace(0.02, 0.9, 22):
-            root = lid[int(t * (len(lid) - 1))]
-            reach = length * scale * (1.15 - 0.6 * t) * rng.uniform(0.8, 1.15)
-            lean = side * (0.95 - 1.3 * t) * reach
-            tip = root + (lean, drop * reach * 0.8)
-            bend = (root + tip) / 2 + (lean * 0.15, -drop * reach * 0.14)
-            strokes.append(curve((root, bend, tip))[::4])
-        region = sitter.canvas.lines(strokes, 0.95)
+        t = np.linspace(0.02, 0.9, 22)
+        roots = lid[(t * (len(lid) - 1)).astype(int)]
+        reach = length * scale * (1.15 - 0.6 * t) * rng.uniform(0.8, 1.15, 22)
+        lean = side * (0.95 - 1.3 * t) * reach
+        tips = roots + np.stack((lean, drop * reach * 0.8), 1)
+        bends = (roots + tips) / 2 + np.stack((lean * 0.3, -drop * reach * 0.28), 1)
+        region = sitter.canvas.lines(strokes(roots, bends, tips), 0.95)
         sitter.canvas.paint(region, ink, opacity=opacity)
 
 
@@ -140,23 +138,17 @@ def paint_brow(sitter: Sitter, side: float) -> None:
     outline = sitter.pose.project(np.concatenate([upper, lower[::-1]]), 3.0)
     ink = np.minimum(look.hair * 0.62, look.skin * 0.62)
     dense = 0.42 + 0.2 * float(rng.random())
-    canvas.paint(canvas.cover(outline, blur=2.0), ink, opacity=dense)
+    canvas.paint(canvas.cover(outline, blur=2.6), ink, opacity=dense)
     label = sitter.labels["left_brow" if side < 0 else "right_brow"]
-    canvas.parse[_box(canvas.cover(outline))] = np.where(
-        canvas.cover(outline).alpha > 0.5, label, canvas.parse[_box(canvas.cover(outline))]
-    )
-    strokes = []
-    for _ in range(110):
-        t, v = rng.random() ** 0.8, rng.uniform(-0.05, 1.0)
-        k = int(t * (len(upper) - 1))
-        root = upper[k] + (lower[k] - upper[k]) * v
-        reach = rng.uniform(6.0, 12.0) * (0.65 + 0.5 * t)
-        rise = -0.95 * t**1.6 + 0.35 * (1.0 - t) + 0.5 * (0.4 - v)
-        tip = root + (side * reach * np.cos(rise), reach * np.sin(rise))
-        strokes.append(np.stack((root, (root + tip) / 2 - (0.0, 0.5), tip)))
-    flat = sitter.pose.project(np.concatenate(strokes), 3.0).reshape(-1, 3, 2)
-    canvas.paint(canvas.lines(list(flat), 1.1), ink * 0.75, opacity=0.62)
+    area = canvas.cover(outline)
+    canvas.parse[area.rows, area.cols][area.alpha > 0.5] = label
+    t, v = rng.random(120) ** 0.8, 0.5 + 0.34 * rng.standard_normal(120)
+    k = (t * (len(upper) - 1)).astype(int)
+    roots = upper[k] + (lower[k] - upper[k]) * v[:, None]
+    reach = rng.uniform(6.0, 12.0, 120) * (0.65 + 0.5 * t)
+    rise = -0.95 * t**1.6 + 0.35 * (1.0 - t) + 0.5 * (0.4 - v)
+    tips = roots + reach[:, None] * np.stack((side * np.cos(rise), np.sin(rise)), 1)
+    hairs = strokes(roots, (roots + tips) / 2 - (0.0, 1.0), tips)
+    flat = sitter.pose.project(hairs.reshape(-1, 2), 3.0).reshape(hairs.shape)
+    canvas.paint(canvas.lines(flat, 1.1), ink * 0.75, opacity=0.62)
 
-
-def _box(region: Region) -> tuple[slice, slice]:
-    return region.rows, region.cols

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from data.synthetic_canvas import GRID, UNITS, Region, curve, mirrored, noise_tile, smoothstep
+from data.synthetic_canvas import GRID, UNITS, Region, mirrored, noise_tile, smoothstep, strokes, three
 from data.synthetic_pose import CENTRE, chin_line, lit, mouth_line, nose_base
 from data.synthetic_skin import Sitter, face_half
 from data.synthetic_traits import stream
@@ -34,10 +34,10 @@ _SHORT_OPENING: Half = (
     (0, 118),
     (52, 113),
     (96, 124),
-    (118, 150),
-    (124, 190),
-    (131, 240),
-    (170, 270),
+    (114, 150),
+    (118, 190),
+    (124, 240),
+    (160, 272),
     (230, 420),
     (230, 620),
 )
@@ -54,20 +54,20 @@ _LONG_OPENING: Half = (
 )
 STYLES: dict[str, Style] = {
     "buzz": Style(
-        ((0, 34), (74, 48), (121, 94), (141, 160), (144, 236), (140, 262)),
+        ((0, 34), (74, 48), (119, 94), (138, 160), (137, 226), (130, 258)),
         _SHORT_OPENING,
         flow="rise",
         fray=0.30,
     ),
     "short": Style(
-        ((0, 8), (80, 16), (134, 66), (153, 140), (152, 210), (143, 262)),
+        ((0, 8), (80, 16), (132, 66), (149, 140), (145, 206), (136, 240), (129, 262)),
         _SHORT_OPENING,
         flow="rise",
         fray=0.20,
     ),
     "swept": Style(
-        ((0, 2), (84, 8), (142, 60), (157, 140), (153, 216), (143, 268)),
-        ((0, 110), (60, 116), (102, 136), (119, 168), (125, 210), (131, 250), (170, 275), (230, 620)),
+        ((0, 2), (84, 8), (140, 60), (154, 140), (147, 206), (136, 240), (129, 262)),
+        ((0, 110), (60, 116), (102, 136), (116, 168), (119, 210), (124, 244), (160, 272), (230, 620)),
         flow="sweep",
         fray=0.14,
         part=42.0,
@@ -99,8 +99,8 @@ STYLES: dict[str, Style] = {
         fray=0.22,
     ),
     "tied": Style(
-        ((0, 24), (76, 33), (126, 80), (147, 152), (149, 218), (141, 262)),
-        ((0, 104), (56, 108), (100, 132), (121, 172), (128, 214), (134, 254), (175, 280), (230, 620)),
+        ((0, 24), (76, 33), (124, 80), (143, 152), (142, 212), (132, 254)),
+        ((0, 104), (56, 108), (98, 132), (116, 172), (121, 214), (127, 248), (165, 278), (230, 620)),
         flow="rise",
         fray=0.10,
     ),
@@ -124,9 +124,12 @@ def _jitter(half: Half, rng: np.random.Generator, amount: float) -> np.ndarray:
     return points
 
 
-def _strands(sitter: Sitter, flow: str, part: float, rng: np.random.Generator) -> np.ndarray:
-    """Strand brightness (side, side), mean 0, deviation 1, following the flow of the hair."""
-    x, y = sitter.pose.frontal()
+def _strands(
+    sitter: Sitter, style: Style, rng: np.random.Generator, box: tuple[slice, slice]
+) -> np.ndarray:
+    """Strand brightness (h, w) over a box, mean 0, deviation 1, following the flow of the hair."""
+    flow, part = style.flow, style.part
+    x, y = sitter.frontal
     dx = x - CENTRE - part
     wave = rng.uniform(0.0, 2 * np.pi)
     if flow in ("rise", "sweep"):
@@ -135,9 +138,9 @@ def _strands(sitter: Sitter, flow: str, part: float, rng: np.random.Generator) -
         angle = np.arctan2(x - px, py - y)
         u, v = angle * 190.0, np.hypot(x - px, y - py)
         u = u + lean * 0.55 * np.sign(part) * (v - 120.0)
-        u += 3.0 * np.sin(v / 19.0 + wave)
+        u += 2.0 * np.sin(v / 23.0 + wave + 3.0 * angle)
     else:
-        t = np.clip((y - 34.0) / 190.0, 0.012, 1.0)
+        t = np.clip((y + 14.0) / 230.0, 0.03, 1.0)
         u = dx / np.sqrt(1.0 - (1.0 - t) ** 2)
         v = np.hypot(dx * 0.6, y - 34.0)
         swing = {"wave": 15.0, "curl": 0.0, "fall": 2.5}[flow]
@@ -147,10 +150,20 @@ def _strands(sitter: Sitter, flow: str, part: float, rng: np.random.Generator) -
     if flow == "curl":
         warp = noise_tile("cloud", 128)
         u, v, kind = x + 9.0 * warp, y + 9.0 * warp.T, "curl"
-    map_x = canvas.enlarge(((u + shift[0]) * canvas.scale).astype(np.float32))
-    map_y = canvas.enlarge(((v + shift[1]) * canvas.scale).astype(np.float32))
+    map_x = canvas.enlarge(((u + shift[0]) * canvas.scale).astype(np.float32))[box]
+    map_y = canvas.enlarge(((v + shift[1]) * canvas.scale).astype(np.float32))[box]
     tile = noise_tile(kind, canvas.side)
     return cv2.remap(tile, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+
+
+def _extent(soft: np.ndarray, side: int) -> tuple[slice, slice]:
+    """Rows and columns of a canvas of `side` pixels that hold a soft mask (GRID, GRID)."""
+    out = []
+    for axis in (1, 0):
+        filled = np.flatnonzero((soft > 0.004).any(axis))
+        first, last = (int(filled[0]), int(filled[-1]) + 1) if filled.size else (0, 0)
+        out.append(slice(max(first - 1, 0) * side // GRID, min(last + 1, GRID) * side // GRID))
+    return out[0], out[1]
 
 
 def _fill(
@@ -158,24 +171,22 @@ def _fill(
 ) -> Region:
     """Paint a hair volume of soft coverage (GRID, GRID); returns what it covers; label hair."""
     canvas, look = sitter.canvas, sitter.look
-    strand = _strands(sitter, style.flow, style.part, rng)
+    box = _extent(soft, canvas.side)
+    s = _strands(sitter, style, rng, box)
     wide = cv2.GaussianBlur(soft, (0, 0), 5.0)
     volume = 75.0 * np.sqrt(np.maximum(soft * 0.35 + wide * 0.65, 0.0))
     factor, shine = lit(volume, sitter.light, UNITS / GRID)
-    x, y = sitter.pose.frontal()
+    x, y = sitter.frontal
     band = np.exp(-(((np.hypot(0.55 * (x - CENTRE), y - 250.0) - 172.0) / 26.0) ** 2))
     gloss = (0.25 + 0.75 * band) * float(rng.uniform(0.06, 0.2)) + 2.0 * shine * band
-    edge = canvas.enlarge(soft) + np.float32(style.fray) * np.clip(strand, -2.2, 2.2)
-    sharp = 0.13
-    alpha = smoothstep(0.5 - sharp, 0.5 + sharp, edge)
-    area = canvas.whole(alpha.astype(np.float32))
-    box = area.rows, area.cols
-    s = strand[box]
-    depth = np.clip(0.92 + 0.26 * s, 0.25, 1.8)[..., None]
+    rough = (style.fray * np.clip(0.35 + y / 320.0, 0.4, 1.0)).astype(np.float32)
+    near = np.minimum(1.0, 7.0 * soft)
+    edge = canvas.enlarge(rough * near)[box] * np.clip(s, -1.8, 1.8)
+    area = Region(*box, smoothstep(0.37, 0.63, edge + canvas.enlarge(soft)[box]))
     base = canvas.enlarge((look.hair * factor * np.float32(dim)).astype(np.float32))[box]
     glint = canvas.enlarge((gloss * factor.mean(2)).astype(np.float32))[box]
-    light_tone = 0.45 * look.hair + 0.42
-    colour = base * depth + (glint * np.clip(0.5 + 0.6 * s, 0.0, 2.0))[..., None] * light_tone
+    colour = three(glint * np.clip(0.5 + 0.6 * s, 0.0, 2.0)) * (0.45 * look.hair + 0.42)
+    colour += base * three(np.clip(0.92 + 0.26 * s, 0.25, 1.8))
     opacity = 0.62 if sitter.look.style == "buzz" else 1.0
     canvas.paint(area, colour, opacity=opacity)
     canvas.parse[box][area.alpha > 0.5] = sitter.labels["hair"]
@@ -200,14 +211,18 @@ def paint_hair(sitter: Sitter) -> None:
     rng = stream(sitter.index, 52)
     way = float(rng.choice((-1.0, 1.0)))
     style = Style(style.outer, style.opening, style.back, style.flow, style.fray, way * style.part)
-    lean = way * float(rng.uniform(0.0, 16.0)) + 0.5 * style.part
+    lean = way * float(rng.uniform(0.0, 12.0)) + 0.25 * style.part
     top = mirrored(_jitter(style.outer, rng, 3.0))
     opening = mirrored(_jitter(style.opening, rng, 2.5), lean)
     if sitter.look.style == "swept":
         opening[:, 1] -= 0.22 * way * (opening[:, 0] - CENTRE) * (opening[:, 1] < 150.0)
     outer_soft = _low_mask(sitter.pose.project(top), 5.0)
     open_soft = _low_mask(sitter.pose.project(opening), 4.0)
-    soft = outer_soft * (1.0 - open_soft)
+    face = _low_mask(sitter.pose.project(mirrored(face_half(sitter.shape))), 4.0)
+    if sitter.look.style == "buzz":
+        outer_soft = np.minimum(outer_soft, face)
+    below = smoothstep(225.0, 260.0, sitter.frontal[1])
+    soft = outer_soft * (1.0 - open_soft * np.maximum(face, below))
     shade = cv2.GaussianBlur(soft, (0, 0), 3.0)
     shade = np.roll(shade, (3, -round(3 * sitter.light.direction[0])), (0, 1))
     canvas = sitter.canvas
@@ -221,19 +236,18 @@ def paint_hair(sitter: Sitter) -> None:
 
 def _strays(sitter: Sitter, outline: np.ndarray, rng: np.random.Generator) -> None:
     """Single hairs that leave the outline."""
-    paths = []
-    upper = outline[outline[:, 1] < 330.0]
-    curly = 9.0 if sitter.look.style in ("curly", "wavy") else 3.0
-    for _ in range(46):
-        root = upper[int(rng.integers(len(upper)))]
-        away = root - (CENTRE, 200.0)
-        away = away / np.hypot(*away)
-        along = np.array((-away[1], away[0])) * rng.choice((-1.0, 1.0))
-        start = root - away * rng.uniform(6.0, 16.0)
-        length = rng.uniform(14.0, 44.0)
-        middle = start + along * length * 0.5 + away * rng.uniform(4.0, 12.0)
-        end = start + along * length + away * rng.normal(6.0, curly)
-        paths.append(sitter.pose.project(curve((start, middle, end))[::2]))
+    upper = outline[outline[:, 1] < 170.0]
+    curly = 7.0 if sitter.look.style in ("curly", "wavy") else 2.5
+    roots = upper[rng.integers(len(upper), size=26)]
+    away = roots - (CENTRE, 200.0)
+    away = away / np.hypot(away[:, 0], away[:, 1])[:, None]
+    turned = np.stack((-away[:, 1], away[:, 0]), 1) * rng.choice((-1.0, 1.0), (26, 1))
+    along = turned * rng.uniform(10.0, 30.0, (26, 1))
+    start = roots - away * rng.uniform(6.0, 16.0, (26, 1))
+    middle = start + along * 0.5 + away * rng.uniform(10.0, 20.0, (26, 1))
+    end = start + along + away * rng.normal(10.0, curly, (26, 1))
+    hairs = strokes(start, middle, end)
+    paths = sitter.pose.project(hairs.reshape(-1, 2)).reshape(hairs.shape)
     light = 0.85 * sitter.look.hair * float(np.clip(sitter.light.key.mean() + 0.3, 0.5, 1.2))
     sitter.canvas.paint(sitter.canvas.lines(paths, 0.9), light, opacity=0.55)
 
@@ -243,12 +257,13 @@ def paint_beard(sitter: Sitter) -> None:
     look, shape, canvas = sitter.look, sitter.shape, sitter.canvas
     if look.beard == "none":
         return
-    x, y = sitter.pose.frontal()
+    x, y = sitter.frontal
     dx, mouth, base, chin = np.abs(x - CENTRE), mouth_line(shape), nose_base(shape), chin_line(shape)
     line = 318.0 + 40.0 * np.exp(-(((dx - 78.0) / 34.0) ** 2)) + 0.0 * y
     line = np.where(dx > 105.0, 250.0, line)
     jaw = smoothstep(-12.0, 22.0, y - np.maximum(line, base + 4.0 - 0.9 * np.maximum(dx - 60, 0)))
-    lip = smoothstep(base + 4.0, base + 12.0, y) * smoothstep(60.0, 44.0, dx)
+    edge = dx + 0.35 * np.abs(y - mouth)
+    lip = smoothstep(base + 3.0, base + 15.0, y + 0.1 * dx) * smoothstep(64.0, 46.0, edge)
     lip = lip * smoothstep(mouth + 22.0, mouth + 4.0, y)
     ring = smoothstep(62.0, 48.0, np.hypot(0.95 * dx, 0.72 * (y - (mouth + 32.0))))
     density = np.maximum(lip, ring) if look.beard == "goatee" else np.maximum(jaw, lip)

@@ -61,7 +61,7 @@ def paint_mouth(sitter: Sitter) -> None:
     light = canvas.image[_at(canvas.side, bottom)].mean() / max(float(look.skin.mean()), 0.1)
     light = float(np.clip(light, 0.55, 1.15))
     soft = 1.4 - 0.8 * look.makeup
-    for outline, tone, name in ((upper, 0.84, "upper_lip"), (lower, 1.0, "lower_lip")):
+    for outline, tone, name in ((upper, 0.87, "upper_lip"), (lower, 1.0, "lower_lip")):
         area = canvas.cover(outline, blur=soft)
         canvas.paint(area, _lip(sitter, area, tone * light, outline), opacity=0.92)
         _label(sitter, outline, name)
@@ -99,7 +99,7 @@ def _lip(sitter: Sitter, area: Region, tone: float, outline: np.ndarray) -> np.n
     lines = np.zeros_like(x)
     for period in (2.7, 4.1, 7.3):
         lines = lines + np.sin(2 * np.pi * x / period + rng.uniform(0.0, 6.28))
-    bulge = 0.82 + 0.30 * np.sin(np.pi * v) + 0.035 * lines * np.sin(np.pi * v)
+    bulge = 0.88 + 0.24 * np.sin(np.pi * v) + 0.035 * lines * np.sin(np.pi * v)
     out = look.lips * (tone * bulge)[..., None]
     middle = CENTRE + 18.0 * sitter.light.direction[0] + (outline[:, 0].mean() - CENTRE)
     spot = np.exp(-(((x - middle) / 17.0) ** 2) - ((v - 0.42) / 0.2) ** 2)

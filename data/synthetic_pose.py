@@ -55,7 +55,7 @@ def nose_height(x: np.ndarray, y: np.ndarray, shape: Shape) -> np.ndarray:
     fall = np.clip((base + 3.0 - y) / 15.0, 0.0, 1.0)
     ridge = (5.0 + 27.0 * t**1.3) * np.where(y < top, np.exp(-(((y - top) / 14.0) ** 2)), fall)
     dx = np.abs(x - CENTRE)
-    spread = 10.0 + 0.30 * shape.nose_width * t
+    spread = 13.0 + 0.26 * shape.nose_width * t
     height = ridge * np.exp(-((dx / spread) ** 2))
     side = 0.72 * shape.nose_width
     height += 13.0 * _bump(dx, y, (side, base - 11.0, 9.0, 9.5))
@@ -169,14 +169,15 @@ def lit(height: np.ndarray, light: Light, unit: float) -> tuple[np.ndarray, np.n
     """
     down, across = np.gradient(height, unit)
     length = np.sqrt(down**2 + across**2 + 1.0)
-    normal = np.stack((-across / length, -down / length, 1.0 / length), -1)
-    cosine = normal @ light.direction
-    wrap = np.array((0.42, 0.34, 0.30))
+    normal = np.stack((-across / length, -down / length, 1.0 / length), -1).astype(np.float32)
+    cosine = normal @ light.direction.astype(np.float32)
+    wrap = np.array((0.42, 0.34, 0.30), np.float32)
     diffuse = np.clip((cosine[..., None] + wrap) / (1.0 + wrap), 0.0, 1.0)
     sky = 0.72 - 0.28 * normal[..., 1:2] + 0.18 * (normal[..., 2:] - 0.8)
-    energy = light.key * diffuse + light.ambient * sky
+    energy = light.key.astype(np.float32) * diffuse + light.ambient.astype(np.float32) * sky
     half = light.direction + np.array((0.0, 0.0, 1.0))
-    mirror = np.clip(normal @ (half / np.linalg.norm(half)), 0.0, 1.0)
-    shine = light.gloss * (0.6 * mirror**14 + 1.0 * mirror**40)
+    half = (half / np.linalg.norm(half)).astype(np.float32)
+    mirror = np.clip(normal @ half, 0.0, 1.0)
+    shine = light.gloss * (0.7 * mirror**12 + 0.6 * mirror**34)
     factor = np.power(np.maximum(energy, 0.01), 1.0 / 2.2)
     return factor.astype(np.float32), shine.astype(np.float32)

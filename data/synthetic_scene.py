@@ -127,6 +127,9 @@ def paint_clothes(sitter: Sitter) -> None:
     dip = {"crew": 30.0, "vee": 95.0, "shirt": 60.0, "high": 4.0}[look.collar]
     lift = -26.0 if look.collar == "high" else 0.0
     shoulder = [(out, 560.0), (0.86 * out, top + 62.0), (0.6 * out, top + 36.0), (neck, top + lift)]
+    if look.collar == "high":
+        shoulder = [*shoulder[:2], (0.62 * out, top + 44.0), (neck + 12.0, top + 26.0)]
+        shoulder += [(neck + 1.0, top + 8.0), (neck, top - 24.0)]
     bottom = [(0.5 * neck, top + lift + 0.75 * dip), (0.0, top + lift + dip)]
     if look.collar == "vee":
         bottom = [(0.5 * neck, top + 0.5 * dip), (0.0, top + dip)]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
 
-from data.synthetic_canvas import GRID, UNITS, Canvas, curve, mirrored, smoothstep
+from data.synthetic_canvas import GRID, UNITS, Canvas, curve, mirrored, smoothstep, three
 from data.synthetic_pose import (
     CENTRE,
     EYE_LINE,
@@ -34,6 +35,12 @@ class Sitter:
     labels: dict[str, int]
     """Parse class name -> number."""
 
+    @cached_property
+    def frontal(self) -> tuple[np.ndarray, np.ndarray]:
+        """Frontal x and y, each float32 (GRID, GRID), seen through each cell of the grid."""
+        x, y = self.pose.frontal()
+        return x.astype(np.float32), y.astype(np.float32)
+
 
 def face_half(shape: Shape) -> np.ndarray:
     """Right half of the face's outline (N, 2) as (dx, y), crown to chin, frontal units."""
@@ -43,13 +50,13 @@ def face_half(shape: Shape) -> np.ndarray:
         (
             (0.0, 38.0),
             (72.0 * w, 52.0),
-            (118.0 * w, 96.0),
-            (138.0 * w, 162.0),
-            (141.0 * w, 230.0),
-            (136.0 * w, 296.0),
-            (122.0 * w * j, 354.0 + 0.4 * low),
-            (94.0 * w * j, 405.0 + 0.7 * low),
-            (52.0 * w * j, 441.0 + low),
+            (116.0 * w, 96.0),
+            (134.0 * w, 162.0),
+            (135.0 * w, 230.0),
+            (130.0 * w, 296.0),
+            (114.0 * w * j, 354.0 + 0.4 * low),
+            (86.0 * w * j, 406.0 + 0.7 * low),
+            (46.0 * w * j, 442.0 + low),
             (0.0, chin),
         )
     )
@@ -58,17 +65,18 @@ def face_half(shape: Shape) -> np.ndarray:
 def paint_face(sitter: Sitter) -> None:
     """Skin of the face, lit, with its fine detail; label skin."""
     canvas, look, shape = sitter.canvas, sitter.look, sitter.shape
-    x, y = sitter.pose.frontal()
+    x, y = sitter.frontal
     height = relief(x, y, shape)
-    flat = sitter.pose.turn[2, 0] * x + sitter.pose.turn[2, 1] * y
-    factor, shine = lit(flat + sitter.pose.turn[2, 2] * height, sitter.light, UNITS / GRID)
+    a, b, c = (float(v) for v in sitter.pose.turn[2])
+    factor, shine = lit(a * x + b * y + c * height, sitter.light, UNITS / GRID)
+    shine *= np.float32(1.5 - 0.6 * float(look.skin.mean()))
     tone = _tone(sitter, x, y)
     outline = sitter.pose.project(mirrored(face_half(shape)))
     area = canvas.cover(outline)
     box = area.rows, area.cols
-    skin = canvas.enlarge(np.ascontiguousarray(tone * factor))[box]
-    skin *= _detail(sitter)[box][:, :, None]
-    skin += canvas.enlarge(shine)[box][:, :, None] * (1.0 + 0.25 * _pores(sitter)[box][:, :, None])
+    pores = _pores(sitter)[box]
+    skin = canvas.enlarge(tone * factor)[box] * three(_detail(sitter, pores, box))
+    skin += three(canvas.enlarge(shine)[box] * (1.0 + np.float32(0.12) * pores))
     canvas.paint(area, skin, label=sitter.labels["skin"])
     _spots(sitter)
     _wrinkles(sitter)
@@ -91,20 +99,19 @@ def _tone(sitter: Sitter, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     hollow = 0.55 * spot(0.0, base + 2.0, 0.8 * shape.nose_width, 6.0)
     hollow += 0.35 * spot(0.0, mouth_line(shape) + 0.9 * shape.lip_lower + 17.0, 30.0, 8.0)
     hollow += 0.25 * spot(0.8 * shape.nose_width + 7.0, base - 12.0, 6.0, 12.0)
-    toward = sitter.light.direction
+    toward = [float(v) for v in sitter.light.direction]
     cast_x, cast_y = CENTRE - 26.0 * toward[0], base - 8.0 - 20.0 * toward[1]
     cast = np.exp(-(((x - cast_x) / 16.0) ** 2) - ((y - cast_y) / 13.0) ** 2)
     hollow += 0.5 * abs(toward[0]) * cast * (dx > 0.55 * shape.nose_width)
-    tone = np.ones((GRID, GRID, 3)) * look.skin
+    tone = np.ones((GRID, GRID, 3), np.float32) * look.skin
     strength = 0.10 if look.skin.mean() > 0.5 else 0.05
-    tone *= 1.0 + red[..., None] * np.array((0.25, -1.0, -0.8)) * strength
-    tone *= 1.0 - under[..., None] * np.array((0.05, 0.09, 0.07))
-    tone *= 1.0 - socket[..., None] * np.array((0.07, 0.11, 0.11))
+    tone *= 1.0 + three(red) * np.array((0.25, -1.0, -0.8), np.float32) * np.float32(strength)
+    tone *= 1.0 - three(under) * np.array((0.05, 0.09, 0.07), np.float32)
+    tone *= 1.0 - three(socket) * np.array((0.07, 0.11, 0.11), np.float32)
     if look.makeup > 0.5:
-        lid = spot(shape.eye_gap + 3.0, eyes - 11.0, 26.0, 8.0)[..., None]
-        tone *= 1.0 - lid * (look.makeup - 0.4) * np.array((0.35, 0.5, 0.42))
-    tone *= 1.0 - hollow[..., None] * np.array((0.30, 0.40, 0.42))
-    return tone.astype(np.float32)
+        lid = spot(shape.eye_gap + 3.0, eyes - 11.0, 26.0, 8.0) * (look.makeup - 0.4)
+        tone *= 1.0 - three(lid) * np.array((0.35, 0.5, 0.42), np.float32)
+    return tone * (1.0 - three(hollow) * np.array((0.30, 0.40, 0.42), np.float32))
 
 
 def _pores(sitter: Sitter) -> np.ndarray:
@@ -113,12 +120,12 @@ def _pores(sitter: Sitter) -> np.ndarray:
     return sitter.canvas.tile("fine", (int(rng.integers(512)), int(rng.integers(512))))
 
 
-def _detail(sitter: Sitter) -> np.ndarray:
-    """Factor near 1 (side, side) on the skin: pores and slight unevenness of colour."""
+def _detail(sitter: Sitter, pores: np.ndarray, box: tuple[slice, slice]) -> np.ndarray:
+    """Factor near 1 (h, w) on the skin of a box: pores and slight unevenness of colour."""
     rng = stream(sitter.index, 12)
     shift = int(rng.integers(512)), int(rng.integers(512))
-    fine = np.float32(0.012 + 0.016 * sitter.look.age + 0.006 * rng.random())
-    return 1.0 + fine * _pores(sitter) + np.float32(0.014) * sitter.canvas.tile("mottle", shift)
+    fine = np.float32(0.006 + 0.012 * sitter.look.age + 0.006 * rng.random())
+    return 1.0 + fine * pores + np.float32(0.014) * sitter.canvas.tile("mottle", shift)[box]
 
 
 def _spots(sitter: Sitter) -> None:
@@ -170,10 +177,10 @@ def _wrinkles(sitter: Sitter) -> None:
         fine.append(curve(line))
     canvas, project = sitter.canvas, sitter.pose.project
     shade = np.array((0.78, 0.70, 0.68))
-    deep = canvas.lines([project(f) for f in folds], 3.0, blur=2.4)
+    deep = canvas.lines([project(f) for f in folds], 4.0, blur=3.4)
     canvas.darken(deep, 1.0 - (1.0 - shade) * (0.35 + 0.05 * smile + 0.6 * look.age))
-    thin = canvas.lines([project(f) for f in fine], 1.5, blur=1.0)
-    canvas.darken(thin, 1.0 - (1.0 - shade) * (0.25 + 0.9 * look.age))
+    thin = canvas.lines([project(f) for f in fine], 1.6, blur=1.2)
+    canvas.darken(thin, 1.0 - (1.0 - shade) * (0.15 + 0.55 * look.age))
 
 
 def paint_ears(sitter: Sitter) -> None:
@@ -181,7 +188,7 @@ def paint_ears(sitter: Sitter) -> None:
     canvas, shape, look = sitter.canvas, sitter.shape, sitter.look
     height = 37.0 * shape.ear
     for side, label in ((-1.0, "left_ear"), (1.0, "right_ear")):
-        edge = CENTRE + side * 137.0 * shape.width
+        edge = CENTRE + side * 131.0 * shape.width
 
         def at(points: list[tuple[float, float]], e: float = edge, s: float = side) -> np.ndarray:
             return np.array([(e + s * a, 262.0 + height * b) for a, b in points])
@@ -214,5 +221,5 @@ def paint_neck(sitter: Sitter) -> None:
     tone = (look.skin * np.array((0.97, 0.93, 0.92)) * factor * shadow).astype(np.float32)
     area = canvas.cover(outline)
     box = area.rows, area.cols
-    skin = canvas.enlarge(tone)[box] * _detail(sitter)[box][:, :, None]
+    skin = canvas.enlarge(tone)[box] * three(_detail(sitter, _pores(sitter)[box], box))
     canvas.paint(area, skin, label=sitter.labels["neck"])

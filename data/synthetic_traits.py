@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,18 +138,18 @@ def draw_shape(index: int) -> Shape:
     smile = float(rng.uniform(-3.0, 13.0))
     wide = rng.random() < 0.42
     return Shape(
-        yaw=np.radians(np.clip(near(0.0, 7.5), -15.0, 15.0)),
-        pitch=np.radians(near(0.0, 3.5)),
-        roll=np.radians(near(0.0, 1.0)),
+        yaw=math.radians(min(15.0, max(-15.0, near(0.0, 7.5)))),
+        pitch=math.radians(near(0.0, 3.5)),
+        roll=math.radians(near(0.0, 1.0)),
         shift=(near(0.0, 1.5), near(0.0, 1.5)),
         zoom=near(1.0, 0.008),
         width=near(1.0, 0.035),
-        jaw=near(1.0, 0.07),
+        jaw=near(1.0, 0.065),
         chin=near(0.0, 7.0),
         eye_gap=near(62.0, 1.8),
         eye_drop=near(0.0, 2.0),
         eye_width=near(28.0, 1.6),
-        eye_open=near(11.0, 1.7) - 0.12 * smile,
+        eye_open=near(12.0, 1.7) - 0.12 * smile,
         eye_tilt=near(1.5, 1.6),
         brow_lift=near(33.0, 3.5),
         brow_thick=near(9.0, 1.8),
@@ -239,5 +240,5 @@ def draw_light(index: int) -> Light:
         direction=direction,
         key=strength * tint * level,
         ambient=(1.04 - 0.6 * strength) * (2.0 - tint) * level,
-        gloss=float(rng.uniform(0.04, 0.18)),
+        gloss=float(rng.uniform(0.05, 0.17)),
     )
