@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from scipy.special import pdtr
+from scipy.special import ndtri, pdtr
 
 from data.levels import to_levels
 
@@ -15,12 +15,24 @@ _CELL_BITS = 12
 _CELLS = 1 << _CELL_BITS
 
 
+@lru_cache(maxsize=1)
+def normal_quantiles() -> np.ndarray:
+    """The 65,536 equally likely values that stand for a standard normal number, float32 (65536,).
+
+    Quantiles at the middle of cells of 2^-16: the distribution function is within 2^-17 of the
+    normal's everywhere, the largest value 4.3; drawing one is four times faster than an exact one.
+    """
+    return ndtri((np.arange(1 << 16) + 0.5) / (1 << 16)).astype(np.float32)
+
+
 def gaussian_noise(
     shape: tuple[int, int], rng: np.random.Generator, *, sigma: float, grey: bool
 ) -> np.ndarray:
     """Normal noise of standard deviation `sigma` (in 8-bit steps), float32 (H,W,3); grey noise is
     the same in the three channels."""
-    noise = rng.standard_normal((*shape, 1 if grey else 3), dtype=np.float32)
+    size = shape[0] * shape[1] * (1 if grey else 3)
+    cells = np.frombuffer(rng.bytes(2 * size), dtype="<u2")
+    noise = normal_quantiles().take(cells).reshape(*shape, -1)
     noise *= np.float32(sigma)
     return cv2.cvtColor(noise, cv2.COLOR_GRAY2BGR) if grey else noise
 

@@ -111,7 +111,12 @@ def main() -> int:
         print("no real faces: set FACES or --data to compare the distributions", file=sys.stderr)
         return 2
     for preset in args.presets:
-        for seed, p_values in preset_p_values(preset, root, seeds).items():
+        try:
+            by_seed = preset_p_values(preset, root, seeds)
+        except OSError as problem:
+            print(problem, file=sys.stderr)
+            return 2
+        for seed, p_values in by_seed.items():
             named = dict(zip(STATISTICS, map(float, p_values), strict=True))
             result["presets"].setdefault(preset, {})[str(seed)] = named
             values = " ".join(f"{name}={p:.3f}" for name, p in named.items())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import chisquare, poisson
+from scipy.stats import chisquare, kstest, norm, poisson
 
-from data.noise import gaussian_noise, poisson_counts, poisson_noise
+from data.noise import gaussian_noise, normal_quantiles, poisson_counts, poisson_noise
 
 
 @pytest.mark.parametrize(("peak", "level"), [(256, 255), (256, 3), (128, 90), (16, 200), (1, 128)])
@@ -50,7 +50,17 @@ def test_grey_noise_is_equal_in_the_channels_and_colour_noise_is_not() -> None:
             assert np.array_equal(noise[..., 0], noise[..., 2]) == grey
 
 
-def test_gaussian_noise_has_its_deviation() -> None:
+def test_gaussian_noise_is_normal_and_white() -> None:
     noise = gaussian_noise((200, 200), np.random.default_rng(0), sigma=12.0, grey=False)
     assert noise.std() == pytest.approx(12.0, rel=0.01)
-    assert abs(noise.mean()) < 0.2
+    assert kstest(noise.ravel() / 12.0, "norm").pvalue > 1e-3
+    assert abs(np.corrcoef(noise[:, 1:].ravel(), noise[:, :-1].ravel())[0, 1]) < 0.01
+    assert abs(np.corrcoef(noise[..., 0].ravel(), noise[..., 1].ravel())[0, 1]) < 0.02
+
+
+def test_the_quantiles_are_the_normal_distribution() -> None:
+    values = normal_quantiles().astype(np.float64)
+    steps = np.arange(1, values.size + 1) / values.size
+    assert np.abs(norm.cdf(values) - steps + 0.5 / values.size).max() < 1e-6
+    assert values.std() == pytest.approx(1.0, abs=1e-3)
+    assert values[-1] == pytest.approx(4.3, abs=0.05)
