@@ -63,7 +63,7 @@ class Learner:
         self.device = device
         self.net = net.to(device)
         if options.channels_last:
-            self.net = self.net.to(memory_format=torch.channels_last)
+            self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         student = getattr(net, "student", None)
         if isinstance(student, nn.Module):
             student.requires_grad_(False)
@@ -85,7 +85,7 @@ class Learner:
         if not math.isfinite(total.item()):
             raise _not_finite("loss", total.item(), step, rate, batch.names)
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         limit = self.options.clip or math.inf
         norm = float(nn.utils.clip_grad_norm_(self.trained, limit))
         if not math.isfinite(norm):

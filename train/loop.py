@@ -166,7 +166,8 @@ class _Run:
         self.deadline = Deadline(end, costs.ending)
         self._save()
         LOG.info("%.0f s fit %d steps of %.3f s", options.seconds, total, costs.step)
-        self.folder.log("plan", 0, steps=total, **dataclasses.asdict(costs))
+        named = {f"{name}_s": value for name, value in dataclasses.asdict(costs).items()}
+        self.folder.log("plan", 0, steps=total, **named)
 
     def _measure(self, limit: float) -> Costs:
         """Time the first steps, a validation and a checkpoint, and undo them."""

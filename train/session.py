@@ -94,7 +94,7 @@ def wants_bf16(switch: str, device: torch.device) -> bool:
 
 def set_up_torch(config: CommonConfig) -> torch.device:
     """Set threads and the first seed, make the log readable; return the device."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     if config.threads > 0:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)

@@ -1,0 +1,101 @@
+"""Flags, presets, JSON: one configuration, unknown keys refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from models.space import CAP
+from train.config import (
+    BaselineConfig,
+    ConfigError,
+    DerivedConfig,
+    filled,
+    from_dict,
+    merged,
+    parse_flags,
+    to_dict,
+)
+from train.presets import PRESETS, default_preset
+
+
+def _parse(*argv: str) -> DerivedConfig:
+    return from_dict(DerivedConfig, parse_flags(DerivedConfig, argv, "test"))
+
+
+def test_flags_become_fields_and_json_and_come_back() -> None:
+    config = _parse("--genotype", "a/found.json", "--lr", "1e-3", "--data", "faces", "--resume")
+    assert (config.genotype, config.lr, config.data) == (Path("a/found.json"), 1e-3, Path("faces"))
+    assert config.resume
+    again = from_dict(DerivedConfig, json.loads(json.dumps(to_dict(config))))
+    assert again == config
+
+
+def test_priors_left_out_and_empty_are_two_things() -> None:
+    assert _parse().priors is None
+    assert _parse("--priors").priors == ()
+    assert _parse("--priors", "heat", "dict").priors == ("heat", "dict")
+
+
+@pytest.mark.parametrize("argv", [["--steeps", "3"], ["--step", "3"], ["--preset", "huge"]])
+def test_unknown_flags_are_refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        _parse(*argv)
+    assert caught.value.code == 2
+    assert argv[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"lerning_rate": 1.0}, "unknown keys lerning_rate; BaselineConfig"),
+        ({"steps": "many"}, "steps: 'many' is no int"),
+        ({"steps": True}, "steps: True is no int"),
+        ({"seed": None}, "seed: a value is needed"),
+        ({"steps": 0}, "--steps 0: at least 1"),
+        ({"cap": CAP + 1}, "may only be lowered"),
+        ({"val": "pairs"}, "--val needs --data"),
+        ({"max_minutes": 0}, "more than 0"),
+    ],
+)
+def test_bad_values_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        from_dict(BaselineConfig, values)
+
+
+def test_what_is_left_out_comes_from_the_preset_and_what_is_given_stays() -> None:
+    config = filled(_parse("--lr", "1e-3"), "cpu")
+    cpu = PRESETS["cpu"]
+    assert (config.preset, config.steps, config.faces) == ("cpu", cpu.steps, cpu.faces)
+    assert config.lr == 1e-3
+    assert config.lq_crop == 64
+    assert config.priors is None, "no field of a preset"
+
+
+def test_steps_and_wall_time_exclude_each_other() -> None:
+    assert filled(_parse("--max-minutes", "5"), "cpu").steps is None
+    with pytest.raises(ConfigError, match="give one of them"):
+        filled(_parse("--max-minutes", "5", "--steps", "3"), "cpu")
+
+
+@pytest.mark.parametrize(
+    ("search", "has_data", "device", "expected"),
+    [
+        (True, False, "cuda", "quick"),
+        (True, True, "cuda", "lab"),
+        (False, True, "cpu", "cpu"),
+        (False, True, "cuda", "full"),
+    ],
+)
+def test_preset_left_out(search: bool, has_data: bool, device: str, expected: str) -> None:
+    assert default_preset(search=search, has_data=has_data, device=device) == expected
+
+
+def test_a_resumed_run_keeps_its_configuration() -> None:
+    saved = to_dict(_parse("--lr", "1e-3", "--out", "runs/a"))
+    assert merged(saved, {"resume": True, "workers": 2})["workers"] == 2
+    assert merged(saved, {"lr": 1e-3})["lr"] == 1e-3
+    with pytest.raises(ConfigError, match=r"lr was 0.001, now 0.002"):
+        merged(saved, {"lr": 2e-3})

@@ -1,0 +1,84 @@
+"""A step: prior maps of crops, what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.restorer import passes_of
+from models.zoo import build
+from tests.train.conftest import maker, tiny_net
+from train.learner import Learner, StepOptions, TrainingError, crop_maps, face_maps, pass_weights
+
+
+def test_maps_are_cropped_where_the_image_is() -> None:
+    batch = maker(crop=8)(0)
+    maps = crop_maps({"image": batch.face}, batch)
+    assert torch.equal(maps["image"], batch.lq)
+    assert len(set(zip(batch.top.tolist(), batch.left.tolist(), strict=True))) > 1
+
+
+def test_a_whole_face_gets_the_maps_that_the_network_gives_itself() -> None:
+    net = tiny_net(("parse", "heat")).eval()
+    batch = maker()(0)
+    with torch.no_grad():
+        ours = passes_of(net, batch.lq, face_maps(net, batch))
+        own = passes_of(net, batch.lq)
+    assert len(ours) == 2
+    for a, b in zip(ours, own, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
+
+
+def test_networks_without_priors_get_no_maps() -> None:
+    batch = maker()(0)
+    assert face_maps(build("msrresnet-16"), batch) is None
+    assert face_maps(tiny_net(), batch) == {}
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_update() -> None:
+    net = tiny_net()
+    learner = Learner(net, StepOptions(), torch.device("cpu"))
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+
+    def spoil(gradient: Tensor) -> Tensor:
+        return gradient * float("inf")
+
+    net.intake.weight.register_hook(spoil)
+    with pytest.raises(TrainingError, match=r"step 5: the gradient is (nan|inf)"):
+        learner.step(maker()(0), 5, 1e-3)
+    assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
+    assert not learner.optimizer.state_dict()["state"]
+
+
+def test_the_gradient_is_clipped() -> None:
+    moved = []
+    for clip in (0.0, 1e-3):
+        net = tiny_net()
+        learner = Learner(net, StepOptions(clip=clip), torch.device("cpu"))
+        result = learner.step(maker()(0), 0, 0.0)
+        squares = [p.grad.square().sum() for p in learner.trained if p.grad is not None]
+        moved.append(torch.stack(squares).sum().sqrt().item())
+        assert result.norm > 1e-3
+    assert moved[0] > 1e-3
+    assert moved[1] == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_bf16_changes_the_arithmetic_only() -> None:
+    losses = []
+    for bf16 in (False, True):
+        options = dataclasses.replace(StepOptions(), bf16=bf16)
+        learner = Learner(tiny_net(("heat",)), options, torch.device("cpu"))
+        losses.append(learner.step(maker()(0), 0, 1e-3).loss)
+        assert all(p.dtype == torch.float32 for p in learner.net.parameters())
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
+def test_pass_weights_sum_to_one() -> None:
+    assert pass_weights(None, 2) == [0.5, 0.5]
+    assert pass_weights((1.0, 3.0), 2) == [0.25, 0.75]
+    with pytest.raises(TrainingError, match="none below 0"):
+        pass_weights((0.0, 0.0), 2)
