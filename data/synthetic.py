@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from data.synthetic_canvas import Canvas
+from data.synthetic_canvas import Canvas, three
 from data.synthetic_extras import paint_glasses, paint_hat
 from data.synthetic_eyes import brow_curves, eye_centre, lid_curves, paint_brow, paint_eye
 from data.synthetic_hair import paint_back_hair, paint_beard, paint_hair
 from data.synthetic_mouth import lip_curves, paint_mouth, paint_nose
-from data.synthetic_pose import CENTRE, EYE_LINE, Pose, align, chin_line, nose_base
+from data.synthetic_pose import CENTRE, EYE_LINE, Pose, align, nose_base
 from data.synthetic_scene import paint_background, paint_clothes
 from data.synthetic_skin import Sitter, face_half, paint_ears, paint_face, paint_neck
 from data.synthetic_traits import Shape, draw_light, draw_look, draw_shape, stream
@@ -117,7 +117,8 @@ def render_face(index: int, size: int = 512) -> SyntheticFace:
     labels = {name: k for k, name in enumerate(PARSE_CLASSES)}
     sitter = Sitter(index, shape, draw_look(index), draw_light(index), pose, Canvas(side), labels)
     _paint(sitter)
-    picture, parse = _develop(sitter), sitter.canvas.parse
+    picture: np.ndarray = _develop(sitter)
+    parse: np.ndarray = sitter.canvas.parse
     if side != size:
         picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
         parse = cv2.resize(parse, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
@@ -150,9 +151,9 @@ def _develop(sitter: Sitter) -> np.ndarray:
     image = canvas.image
     edge = ((canvas.at - 256.0) / 256.0) ** 2
     fall = np.float32(rng.uniform(0.0, 0.10))
-    image *= (1.0 - fall * (edge[:, None] + edge[None, :]))[:, :, None]
+    image *= three(1.0 - fall * (edge[:, None] + edge[None, :]))
     shift = int(rng.integers(512)), int(rng.integers(512))
-    image += np.float32(rng.uniform(0.0, 0.006)) * canvas.tile("fine", shift)[:, :, None]
+    image += three(np.float32(rng.uniform(0.0, 0.006)) * canvas.tile("fine", shift))
     return cv2.convertScaleAbs(np.maximum(image, 0.0, out=image), alpha=255.0)
 
 

@@ -179,14 +179,14 @@ class Canvas:
         high = np.ceil(everything.max(0) + margin).clip(0, side).astype(int)
         if (high <= low).any():
             return Region(slice(0, 0), slice(0, 0), np.zeros((0, 0), np.float32))
-        mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
+        mask: np.ndarray = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
         fixed = np.split(np.round((everything - low) * 2**_SHIFT).astype(np.int32), ends)
         if width > 0.0:
             thick = max(1, round(width * scale))
             cv2.polylines(mask, fixed, closed, 255, thick, cv2.LINE_AA, _SHIFT)
         else:
             cv2.fillPoly(mask, fixed, 255, cv2.LINE_AA, _SHIFT)
-        alpha = mask.astype(np.float32) * np.float32(
+        alpha: np.ndarray = mask.astype(np.float32) * np.float32(
             (min(1.0, width * scale) if width > 0.0 else 1.0) / 255.0
         )
         if blur * scale > 0.3:
@@ -230,7 +230,7 @@ class Canvas:
         if label is not None:
             self.parse[box][region.alpha > 0.5] = label
 
-    def darken(self, region: Region, factor: Sequence[float] | float) -> None:
+    def darken(self, region: Region, factor: np.ndarray | Sequence[float] | float) -> None:
         """Multiply the covered pixels by a factor: (3,) or a scalar, below 1 a shadow."""
         if region.alpha.size:
             change = np.asarray(factor, np.float32) - np.float32(1.0)

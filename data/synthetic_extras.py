@@ -6,8 +6,8 @@ import numpy as np
 
 from data.synthetic_canvas import GRID, UNITS, Canvas, Region, curve, mirrored, smoothstep
 from data.synthetic_pose import CENTRE, EYE_LINE, chin_line, lit
-from data.synthetic_skin import Sitter
 from data.synthetic_scene import weave
+from data.synthetic_skin import Sitter
 from data.synthetic_traits import stream
 
 
@@ -43,13 +43,20 @@ def paint_glasses(sitter: Sitter) -> None:
         rims.append(rim)
         _glass(sitter, rim, rng)
         edge = gap + float(lens[:, 0].max())
-        ends = ((edge, y0 - 12.0), (min(edge + 12, 132.0), y0 - 13.0), (141.0 * shape.width, y0 - 8.0))
+        ends = (
+            (edge, y0 - 12.0),
+            (min(edge + 12, 132.0), y0 - 13.0),
+            (141.0 * shape.width, y0 - 8.0),
+        )
         lift = np.array((14.0, 2.0, -20.0))
-        temples.append(sitter.pose.project([(CENTRE + side * a, b) for a, b in ends], lift))
+        temple = np.array([(CENTRE + side * a, b) for a, b in ends])
+        temples.append(sitter.pose.project(temple, lift))
     inner = gap - float(lens[:, 0].max())
     arch = [(CENTRE - inner, y0 - 9.0), (CENTRE, y0 - 15.0), (CENTRE + inner, y0 - 9.0)]
     bridge = sitter.pose.project(curve(arch), 22.0)
-    canvas.darken(canvas.lines([r + (0.0, 4.0) for r in rims], thick, blur=3.0, closed=True), 0.75)
+    canvas.darken(
+        canvas.lines([np.add(r, (0.0, 4.0)) for r in rims], thick, blur=3.0, closed=True), 0.75
+    )
     label = sitter.labels["glasses"]
     for paths, closed in (([bridge], False), (temples, False), (rims, True)):
         canvas.paint(canvas.lines(paths, thick, closed=closed), frame, label=label)
@@ -65,13 +72,17 @@ def _glass(sitter: Sitter, rim: np.ndarray, rng: np.random.Generator) -> None:
     x = canvas.at[area.cols][None, :]
     if sitter.look.glasses == "sun":
         ramp = smoothstep(rim[:, 1].min(), rim[:, 1].max(), y)[..., None]
-        tint = np.array((0.06, 0.06, 0.07)) + ramp * np.array((0.20, 0.16, 0.13)) + 0.0 * x[..., None]
+        tint = (
+            np.array((0.06, 0.06, 0.07)) + ramp * np.array((0.20, 0.16, 0.13)) + 0.0 * x[..., None]
+        )
         canvas.paint(area, tint.astype(np.float32), opacity=0.93, label=sitter.labels["glasses"])
     middle = rim.mean(0)
     slant = (x - middle[0]) * 0.8 + (y - middle[1]) + 14.0
     streak = np.exp(-((slant / 7.0) ** 2)) + 0.6 * np.exp(-(((slant - 18.0) / 3.0) ** 2))
     strength = float(rng.uniform(0.03, 0.22))
-    canvas.paint(Region(area.rows, area.cols, (area.alpha * streak * strength).astype(np.float32)), (1, 1, 1))
+    canvas.paint(
+        Region(area.rows, area.cols, (area.alpha * streak * strength).astype(np.float32)), (1, 1, 1)
+    )
 
 
 _HATS: dict[str, tuple[tuple[tuple[float, float], ...], float]] = {
@@ -91,7 +102,9 @@ def paint_hat(sitter: Sitter) -> None:
         _scarf(sitter, rng)
         return
     outline = sitter.pose.project(mirrored(_HATS[kind][0]), 6.0)
-    sitter.canvas.darken(sitter.canvas.cover(outline + (0.0, 14.0), blur=8.0), (0.5, 0.44, 0.44))
+    sitter.canvas.darken(
+        sitter.canvas.cover(np.add(outline, (0.0, 14.0)), blur=8.0), (0.5, 0.44, 0.44)
+    )
     _garment(sitter, outline, {"beanie": "knit"}.get(kind, "denim"), rng)
     if kind == "beanie":
         band = ((0, 84), (92, 92), (158, 108), (158, 154), (90, 138), (0, 131))
@@ -103,7 +116,7 @@ def paint_hat(sitter: Sitter) -> None:
         if kind == "brim":
             brim = ((0, 84), (110, 90), (222, 116), (214, 136), (110, 140), (0, 142))
         visor = sitter.pose.project(mirrored(brim), 26.0)
-        shadow = sitter.canvas.cover(visor + (0.0, 22.0), blur=9.0)
+        shadow = sitter.canvas.cover(np.add(visor, (0.0, 22.0)), blur=9.0)
         sitter.canvas.darken(shadow, (0.58, 0.52, 0.52))
         _garment(sitter, visor, "plain", rng, dim=0.85)
 
@@ -112,9 +125,27 @@ def _scarf(sitter: Sitter, rng: np.random.Generator) -> None:
     """A headscarf around the face."""
     chin = chin_line(sitter.shape)
     w = sitter.shape.width
-    outer = ((0, 4), (86, 12), (150, 70), (176, 170), (184, 300), (196, 420), (250, 520), (260, 640))
-    hole = ((0, 98), (58, 104), (104, 138), (126 * w, 200), (129 * w, 270), (120 * w, 340))
-    hole = (*hole, (92 * w, 396), (52 * w, 434), (0, chin - 8.0))
+    outer = (
+        (0, 4),
+        (86, 12),
+        (150, 70),
+        (176, 170),
+        (184, 300),
+        (196, 420),
+        (250, 520),
+        (260, 640),
+    )
+    hole = (
+        (0.0, 98.0),
+        (58.0, 104.0),
+        (104.0, 138.0),
+        (126 * w, 200.0),
+        (129 * w, 270.0),
+        (120 * w, 340.0),
+        (92 * w, 396.0),
+        (52 * w, 434.0),
+        (0.0, chin - 8.0),
+    )
     canvas = sitter.canvas
     inner = canvas.cover(sitter.pose.project(mirrored(hole), 4.0))
     window = np.zeros(canvas.parse.shape, np.float32)
@@ -148,5 +179,7 @@ def _garment(
     ripple = np.sin(grid[None, :] / 23.0 + grid[:, None] / 41.0) + np.sin(grid[:, None] / 17.0)
     factor, _ = lit(dome + 2.2 * ripple * (fabric == "plain"), sitter.light, UNITS / GRID)
     tone = (sitter.look.hat_colour * dim * factor).astype(np.float32)
-    cloth = canvas.enlarge(tone)[box] * weave(canvas, fabric, area, rng).astype(np.float32)[..., None]
+    cloth = (
+        canvas.enlarge(tone)[box] * weave(canvas, fabric, area, rng).astype(np.float32)[..., None]
+    )
     canvas.paint(area, cloth, label=sitter.labels["hat"])

@@ -44,7 +44,7 @@ def paint_eye(sitter: Sitter, side: float) -> None:
     upper, lower = lid_curves(shape, side)
     up, low = sitter.pose.project(upper, 3.0), sitter.pose.project(lower, 3.0)
     opening = np.concatenate([up, low[::-1]])
-    wide, dark = smoothstep(9.0, 12.0, np.float64(shape.eye_open)), look.skin * 0.35
+    wide, dark = min(1.0, max(0.0, shape.eye_open / 3.0 - 3.0)), look.skin * 0.35
     crease = sitter.pose.project(upper[2:-4] - (0.0, 5.5 + 2.5 * wide), 3.0)
     canvas.darken(canvas.lines([crease], 2.2, blur=1.4), (0.62, 0.52, 0.5))
     canvas.darken(canvas.cover(opening, blur=3.0), (0.78, 0.70, 0.69))
@@ -53,7 +53,7 @@ def paint_eye(sitter: Sitter, side: float) -> None:
     canvas.paint(area, _ball(sitter, side, area, opening), label=label)
     rim = look.skin * np.array((0.98, 0.78, 0.74)) * 0.9
     canvas.paint(canvas.lines([low], 1.6, blur=0.5), rim, opacity=0.55)
-    canvas.paint(canvas.lines([low + (0.0, 1.6)], 1.2, blur=0.6), dark, opacity=0.30)
+    canvas.paint(canvas.lines([np.add(low, (0.0, 1.6))], 1.2, blur=0.6), dark, opacity=0.30)
     heavy = 2.2 + (0.8 if look.feminine else 0.0) + 1.6 * look.makeup
     ink = np.array((0.07, 0.05, 0.05)) + 0.10 * (1.0 - look.makeup) * look.hair
     canvas.paint(canvas.lines([up - (0.0, 0.3)], heavy, blur=0.5), ink, opacity=0.85)
@@ -124,9 +124,7 @@ def brow_curves(shape: Shape, side: float) -> tuple[np.ndarray, np.ndarray]:
     half = (0.5, 0.24 * thick, 0.42 * thick, 0.5 * thick, 0.42 * thick)
     edges = []
     for way in (-1.0, 1.0):
-        points = [
-            (x0 + side * a, y0 + b + way * h) for (a, b), h in zip(spine, half, strict=True)
-        ]
+        points = [(x0 + side * a, y0 + b + way * h) for (a, b), h in zip(spine, half, strict=True)]
         edges.append(curve(points))
     return edges[0], edges[1]
 
@@ -151,4 +149,3 @@ def paint_brow(sitter: Sitter, side: float) -> None:
     hairs = strokes(roots, (roots + tips) / 2 - (0.0, 1.0), tips)
     flat = sitter.pose.project(hairs.reshape(-1, 2), 3.0).reshape(hairs.shape)
     canvas.paint(canvas.lines(flat, 1.1), ink * 0.75, opacity=0.62)
-

@@ -2,109 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
-from data.synthetic_canvas import GRID, UNITS, Region, mirrored, noise_tile, smoothstep, strokes, three
+from data.synthetic_canvas import (
+    GRID,
+    UNITS,
+    Region,
+    mirrored,
+    noise_tile,
+    smoothstep,
+    strokes,
+    three,
+)
 from data.synthetic_pose import CENTRE, chin_line, lit, mouth_line, nose_base
 from data.synthetic_skin import Sitter, face_half
+from data.synthetic_styles import STYLES, Half, Style
 from data.synthetic_traits import stream
-
-Half = tuple[tuple[float, float], ...]
-
-
-@dataclass(frozen=True)
-class Style:
-    """A haircut as right halves of outlines (dx, y) in frontal units, top to bottom."""
-
-    outer: Half
-    opening: Half
-    """Where the face shows through."""
-    back: Half | None = None
-    """What hangs behind the neck."""
-    flow: str = "fall"
-    """fall: from a parting over the sphere and down; rise: away from the face; curl."""
-    fray: float = 0.16
-    part: float = 0.0
-
-
-_SHORT_OPENING: Half = (
-    (0, 118),
-    (52, 113),
-    (96, 124),
-    (114, 150),
-    (118, 190),
-    (124, 240),
-    (160, 272),
-    (230, 420),
-    (230, 620),
-)
-_LONG_OPENING: Half = (
-    (0, 92),
-    (34, 108),
-    (80, 146),
-    (110, 194),
-    (119, 256),
-    (121, 320),
-    (116, 386),
-    (108, 450),
-    (118, 620),
-)
-STYLES: dict[str, Style] = {
-    "buzz": Style(
-        ((0, 34), (74, 48), (119, 94), (138, 160), (137, 226), (130, 258)),
-        _SHORT_OPENING,
-        flow="rise",
-        fray=0.30,
-    ),
-    "short": Style(
-        ((0, 8), (80, 16), (132, 66), (149, 140), (145, 206), (136, 240), (129, 262)),
-        _SHORT_OPENING,
-        flow="rise",
-        fray=0.20,
-    ),
-    "swept": Style(
-        ((0, 2), (84, 8), (140, 60), (154, 140), (147, 206), (136, 240), (129, 262)),
-        ((0, 110), (60, 116), (102, 136), (116, 168), (119, 210), (124, 244), (160, 272), (230, 620)),
-        flow="sweep",
-        fray=0.14,
-        part=42.0,
-    ),
-    "fringe": Style(
-        ((0, 6), (86, 14), (146, 66), (172, 150), (180, 250), (176, 340), (150, 402), (110, 410)),
-        ((0, 188), (62, 186), (101, 200), (117, 240), (121, 310), (122, 370), (112, 440), (110, 620)),
-        back=((0, 60), (130, 90), (168, 200), (166, 380), (100, 400)),
-        fray=0.15,
-    ),
-    "long": Style(
-        ((0, 10), (82, 18), (142, 72), (168, 160), (182, 262), (194, 372), (202, 470), (200, 640)),
-        _LONG_OPENING,
-        back=((0, 60), (140, 100), (175, 240), (190, 420), (196, 640)),
-        fray=0.12,
-    ),
-    "wavy": Style(
-        ((0, 2), (92, 12), (156, 70), (188, 162), (206, 270), (220, 380), (226, 480), (214, 640)),
-        _LONG_OPENING,
-        back=((0, 60), (150, 100), (190, 240), (205, 420), (205, 640)),
-        flow="wave",
-        fray=0.16,
-    ),
-    "curly": Style(
-        ((0, -30), (100, -14), (178, 50), (206, 140), (196, 232), (160, 300)),
-        ((0, 116), (56, 112), (100, 130), (120, 170), (126, 220), (136, 270), (180, 320), (230, 620)),
-        back=((0, 20), (170, 60), (196, 180), (150, 320)),
-        flow="curl",
-        fray=0.22,
-    ),
-    "tied": Style(
-        ((0, 24), (76, 33), (124, 80), (143, 152), (142, 212), (132, 254)),
-        ((0, 104), (56, 108), (98, 132), (116, 172), (121, 214), (127, 248), (165, 278), (230, 620)),
-        flow="rise",
-        fray=0.10,
-    ),
-}
 
 
 def _low_mask(outline: np.ndarray, blur: float) -> np.ndarray:
@@ -210,7 +126,7 @@ def paint_hair(sitter: Sitter) -> None:
         return
     rng = stream(sitter.index, 52)
     way = float(rng.choice((-1.0, 1.0)))
-    style = Style(style.outer, style.opening, style.back, style.flow, style.fray, way * style.part)
+    style = replace(style, part=way * style.part)
     lean = way * float(rng.uniform(0.0, 12.0)) + 0.25 * style.part
     top = mirrored(_jitter(style.outer, rng, 3.0))
     opening = mirrored(_jitter(style.opening, rng, 2.5), lean)
@@ -226,7 +142,9 @@ def paint_hair(sitter: Sitter) -> None:
     shade = cv2.GaussianBlur(soft, (0, 0), 3.0)
     shade = np.roll(shade, (3, -round(3 * sitter.light.direction[0])), (0, 1))
     canvas = sitter.canvas
-    skin = np.isin(canvas.parse, [sitter.labels[n] for n in ("skin", "neck", "left_ear", "right_ear")])
+    skin = np.isin(
+        canvas.parse, [sitter.labels[n] for n in ("skin", "neck", "left_ear", "right_ear")]
+    )
     dark = canvas.whole(canvas.enlarge(shade) * skin.astype(np.float32))
     canvas.darken(dark, np.array((0.52, 0.43, 0.42)))
     _fill(sitter, soft, style, rng)
@@ -252,13 +170,16 @@ def _strays(sitter: Sitter, outline: np.ndarray, rng: np.random.Generator) -> No
     sitter.canvas.paint(sitter.canvas.lines(paths, 0.9), light, opacity=0.55)
 
 
-def paint_beard(sitter: Sitter) -> None:
-    """Stubble, goatee or full beard on the lower face; the label stays skin."""
-    look, shape, canvas = sitter.look, sitter.shape, sitter.canvas
-    if look.beard == "none":
-        return
+def _beard_density(sitter: Sitter) -> np.ndarray:
+    """How densely a beard grows, float32 (GRID, GRID) in [0, 1]."""
+    look, shape = sitter.look, sitter.shape
     x, y = sitter.frontal
-    dx, mouth, base, chin = np.abs(x - CENTRE), mouth_line(shape), nose_base(shape), chin_line(shape)
+    dx, mouth, base, chin = (
+        np.abs(x - CENTRE),
+        mouth_line(shape),
+        nose_base(shape),
+        chin_line(shape),
+    )
     line = 318.0 + 40.0 * np.exp(-(((dx - 78.0) / 34.0) ** 2)) + 0.0 * y
     line = np.where(dx > 105.0, 250.0, line)
     jaw = smoothstep(-12.0, 22.0, y - np.maximum(line, base + 4.0 - 0.9 * np.maximum(dx - 60, 0)))
@@ -269,10 +190,21 @@ def paint_beard(sitter: Sitter) -> None:
     density = np.maximum(lip, ring) if look.beard == "goatee" else np.maximum(jaw, lip)
     bare = smoothstep(1.0, 0.6, np.hypot(dx / 26.0, (y - mouth - shape.lip_lower - 4.0) / 12.0))
     density = density * (1.0 - 0.5 * bare) * smoothstep(chin + 30.0, chin + 4.0, y)
+    return density.astype(np.float32)
+
+
+def paint_beard(sitter: Sitter) -> None:
+    """Stubble, goatee or full beard on the lower face; the label stays skin."""
+    look, canvas = sitter.look, sitter.canvas
+    if look.beard == "none":
+        return
+    x, y = sitter.frontal
     rng = stream(sitter.index, 53)
-    face = canvas.cover(sitter.pose.project(mirrored(face_half(shape)) + (0.0, 2.0)), blur=1.5)
+    face = canvas.cover(
+        sitter.pose.project(np.add(mirrored(face_half(shape)), (0.0, 2.0))), blur=1.5
+    )
     box = face.rows, face.cols
-    full = canvas.enlarge(density.astype(np.float32))[box]
+    full = canvas.enlarge(_beard_density(sitter))[box]
     shift = float(rng.uniform(0.0, 500.0))
     bend = (x - CENTRE) * (1.0 - 0.0011 * (y - 300.0)) + 2.0 * np.sin(y / 9.0 + x / 13.0)
     map_x = canvas.enlarge(((bend * 1.25 + shift) * canvas.scale).astype(np.float32))[box]
@@ -281,8 +213,9 @@ def paint_beard(sitter: Sitter) -> None:
     strand = cv2.remap(tile, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     strand = 0.75 * strand + 0.6 * canvas.tile("fine", (int(shift), 0))[box]
     light = np.clip(canvas.image[box].mean(2) / max(float(look.skin.mean()), 0.1), 0.5, 1.2)
-    ink = look.hair * 0.8 + 0.02
+    ink = look.hair * np.float32(0.8) + np.float32(0.02)
     if look.beard == "stubble":
+        ink = np.minimum(ink, look.skin * np.float32(0.45))
         alpha = full * smoothstep(-0.6, 1.8, strand) * 0.55 + full * 0.12
     else:
         alpha = smoothstep(0.25, 0.75, full * 1.15 + 0.13 * strand) * 0.94

@@ -74,7 +74,9 @@ def paint_mouth(sitter: Sitter) -> None:
     for end in ends:
         dot = end + np.array(((-3.0, -1.5), (3.0, -1.5), (3.0, 1.5), (-3.0, 1.5)))
         canvas.darken(canvas.cover(dot, blur=2.5), (0.45, 0.35, 0.35))
-    canvas.darken(canvas.lines([bottom[18:-18] + (0.0, 5.0)], 5.0, blur=3.0), (0.84, 0.79, 0.78))
+    canvas.darken(
+        canvas.lines([np.add(bottom[18:-18], (0.0, 5.0))], 5.0, blur=3.0), (0.84, 0.79, 0.78)
+    )
 
 
 def _at(side: int, points: np.ndarray) -> tuple[slice, slice]:
@@ -127,7 +129,7 @@ def _inside(sitter: Sitter, above: np.ndarray, below: np.ndarray) -> None:
     teeth = smoothstep(0.7, -0.7, y - bottom) * smoothstep(0.47, 0.40, np.abs(u))
     width = 9.5 * np.cos(np.clip(2.2 * u, -1.3, 1.3)) + 0.5
     gap = np.abs(((x - centre) / width + 0.5) % 1.0 - 0.5) * width
-    parted = 1.0 - 0.30 * np.exp(-((gap - 0.5 * width) / 0.8) ** 2) * np.ones_like(y)
+    parted = 1.0 - 0.30 * np.exp(-(((gap - 0.5 * width) / 0.8) ** 2)) * np.ones_like(y)
     ivory = np.array((0.95, 0.92, 0.86)) * rng.uniform(0.82, 1.0)
     shade = (0.62 + 0.38 * smoothstep(-1.0, 5.0, y - lip)) * (1.0 - 1.3 * u**2) * parted
     out += (ivory * shade[..., None] - out) * teeth[..., None]
@@ -157,7 +159,9 @@ def paint_nose(sitter: Sitter) -> None:
         canvas.paint(area, look.skin * np.array((0.26, 0.17, 0.16)), opacity=0.85)
         wing = [(0.72, -25.0), (1.0, -17.0), (1.04, -9.0), (0.82, -2.0)]
         line = curve([(CENTRE + side * a * w, base + b) for a, b in wing])
-        canvas.darken(canvas.lines([sitter.pose.project(line, 7.0)], 2.2, blur=1.5), (0.6, 0.5, 0.48))
+        canvas.darken(
+            canvas.lines([sitter.pose.project(line, 7.0)], 2.2, blur=1.5), (0.6, 0.5, 0.48)
+        )
     under = [(CENTRE + a * w, base + b) for a, b in ((-0.6, -1.0), (0.0, 2.5), (0.6, -1.0))]
     shade = sitter.pose.project(curve(under), 6.0)
     canvas.darken(canvas.lines([shade], 3.0, blur=2.0), (0.66, 0.56, 0.55))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from data.synthetic_canvas import GRID, UNITS, Canvas, Region, curve
+from data.synthetic_canvas import GRID, UNITS, Canvas, Region, curve, three
 from data.synthetic_pose import CENTRE, chin_line, lit
 from data.synthetic_skin import Sitter
 from data.synthetic_traits import stream
@@ -28,14 +28,15 @@ def paint_background(sitter: Sitter) -> None:
     if kind == "wall":
         shift = int(rng.integers(512)), int(rng.integers(512))
         rough = 0.5 * canvas.tile("mottle", shift) + 0.35 * canvas.tile("fine", shift)
-        picture *= 1.0 + np.float32(0.05) * rough[:, :, None]
+        picture *= three(np.float32(1.0) + np.float32(0.05) * rough)
         if rng.random() < 0.5:
             high, wide = float(rng.uniform(34.0, 60.0)), float(rng.uniform(80.0, 130.0))
             row = np.floor(canvas.at / high)
             joint = np.abs((canvas.at / high) % 1.0 - 0.5) * high > 0.5 * high - 1.6
             brick = (canvas.at[None, :] / wide + 0.5 * (row[:, None] % 2)) % 1.0
             ends = np.abs(brick - 0.5) * wide > 0.5 * wide - 1.6
-            picture *= 1.0 - np.float32(0.22) * (joint[:, None] | ends)[:, :, None]
+            lines = (joint[:, None] | ends).astype(np.float32)
+            picture *= three(np.float32(1.0) - np.float32(0.22) * lines)
     canvas.image[:] = np.clip(picture, 0.0, 1.0)
     canvas.parse[:] = sitter.labels["background"]
 
@@ -44,7 +45,9 @@ def _hues(rng: np.random.Generator, count: int, low: float, high: float) -> np.n
     """Related colours (count, 3)."""
     base = rng.uniform(0.35, 1.0, 3)
     base = base / base.max()
-    tones = rng.uniform(low, high, (count, 1)) * (0.6 * base + 0.4 * rng.uniform(0.3, 1, (count, 3)))
+    tones = rng.uniform(low, high, (count, 1)) * (
+        0.6 * base + 0.4 * rng.uniform(0.3, 1, (count, 3))
+    )
     return np.clip(tones, 0.02, 1.0)
 
 
@@ -108,7 +111,9 @@ def weave(canvas: Canvas, kind: str, area: Region, rng: np.random.Generator) -> 
         pitch = float(rng.uniform(26.0, 48.0))
         a = np.clip(3.0 * np.sin(2 * np.pi * x / pitch), -1.0, 1.0)
         b = np.clip(3.0 * np.sin(2 * np.pi * y / pitch), -1.0, 1.0)
-        thin = (np.abs(np.sin(np.pi * x / pitch)) < 0.06) | (np.abs(np.sin(np.pi * y / pitch)) < 0.06)
+        thin = (np.abs(np.sin(np.pi * x / pitch)) < 0.06) | (
+            np.abs(np.sin(np.pi * y / pitch)) < 0.06
+        )
         return 1.0 + 0.17 * a + 0.17 * b - 0.25 * thin + 0.03 * fine
     if kind == "denim":
         twill = np.sin(2 * np.pi * (x + y) / 4.2)
@@ -148,7 +153,7 @@ def paint_clothes(sitter: Sitter) -> None:
     canvas.darken(canvas.cover(outline - (0.0, 6.0), blur=5.0), 0.72)
     canvas.paint(area, cloth, label=sitter.labels["cloth"])
     seam = curve(np.concatenate([right[3:], left[: len(left) - 3]]))
-    canvas.darken(canvas.lines([seam + (0.0, 7.0)], 2.0, blur=0.6), 0.72)
+    canvas.darken(canvas.lines([np.add(seam, (0.0, 7.0))], 2.0, blur=0.6), 0.72)
     if look.collar == "shirt":
         _collar(sitter, sway, neck, top, cloth.mean((0, 1)))
 
@@ -157,9 +162,14 @@ def _collar(sitter: Sitter, sway: float, neck: float, top: float, tone: np.ndarr
     """Two flaps of a shirt's collar."""
     canvas = sitter.canvas
     for side in (-1.0, 1.0):
-        flap = ((neck + 3, top - 16), (0.1 * neck, top + 56), (0.52 * neck, top + 78), (neck + 22, top + 22))
+        flap = (
+            (neck + 3, top - 16),
+            (0.1 * neck, top + 56),
+            (0.52 * neck, top + 78),
+            (neck + 22, top + 22),
+        )
         points = np.array([(CENTRE + sway + side * a, b) for a, b in flap])
-        shadow = canvas.cover(points + (0.0, 6.0), blur=4.0)
+        shadow = canvas.cover(np.add(points, (0.0, 6.0)), blur=4.0)
         canvas.darken(shadow, 0.7)
         area = canvas.cover(points)
         canvas.paint(area, np.clip(tone * 1.12, 0.0, 1.0), label=sitter.labels["cloth"])

@@ -141,7 +141,7 @@ def _spots(sitter: Sitter) -> None:
     ):
         if len(points) == 0:
             continue
-        centres = sitter.pose.project(points + (CENTRE, 0.0))
+        centres = sitter.pose.project(np.add(points, (CENTRE, 0.0)))
         turn = np.linspace(0.0, 2 * np.pi, 9)[:-1]
         ring = np.stack((np.cos(turn), np.sin(turn)), 1)
         sizes = rng.uniform(low, high, len(points))
@@ -163,9 +163,8 @@ def _wrinkles(sitter: Sitter) -> None:
         fold = ((start, base - 14.0), (start + 13.0, base + 8.0), (start + 24.0, base + 38.0))
         folds.append(curve([(CENTRE + side * a, b) for a, b in fold]))
         eyes = EYE_LINE + shape.eye_drop
-        bag = ((shape.eye_gap - 22.0, eyes + 13.0), (shape.eye_gap, eyes + 21.0))
-        bag = (*bag, (shape.eye_gap + 20.0, eyes + 17.0))
-        fine.append(curve([(CENTRE + side * a, b) for a, b in bag]))
+        bag = ((-22.0, 13.0), (0.0, 21.0), (20.0, 17.0))
+        fine.append(curve([(CENTRE + side * (shape.eye_gap + a), eyes + b) for a, b in bag]))
         for k in range(int(4 * look.age)):
             out, lift = shape.eye_gap + 33.0, 5.0 * (k - 1)
             end = (out + rng.uniform(10.0, 20.0), eyes + 2.2 * lift)

@@ -149,7 +149,7 @@ def draw_shape(index: int) -> Shape:
         eye_gap=near(62.0, 1.8),
         eye_drop=near(0.0, 2.0),
         eye_width=near(28.0, 1.6),
-        eye_open=near(12.0, 1.7) - 0.12 * smile,
+        eye_open=max(9.0, near(12.0, 1.7) - 0.12 * smile),
         eye_tilt=near(1.5, 1.6),
         brow_lift=near(33.0, 3.5),
         brow_thick=near(9.0, 1.8),

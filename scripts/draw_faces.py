@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="index of the first face")
     parser.add_argument("--rows", type=int, default=4)
     parser.add_argument("--columns", type=int, default=6)
-    parser.add_argument("--size", type=int, default=192, help="side of one face in pixels")
+    parser.add_argument("--size", type=int, default=144, help="side of one face in pixels")
     parser.add_argument("--device", default="auto", help="accepted for uniformity; draws on CPU")
     parser.add_argument("--dry-run", action="store_true", help="say what would be drawn and stop")
     flags = parser.parse_args()
