@@ -201,7 +201,7 @@ def paint_beard(sitter: Sitter) -> None:
     x, y = sitter.frontal
     rng = stream(sitter.index, 53)
     face = canvas.cover(
-        sitter.pose.project(np.add(mirrored(face_half(shape)), (0.0, 2.0))), blur=1.5
+        sitter.pose.project(np.add(mirrored(face_half(sitter.shape)), (0.0, 2.0))), blur=1.5
     )
     box = face.rows, face.cols
     full = canvas.enlarge(_beard_density(sitter))[box]
