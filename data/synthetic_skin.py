@@ -149,6 +149,7 @@ def _spots(sitter: Sitter) -> None:
         for centre, size in zip(centres, sizes, strict=True):
             dot = sitter.canvas.pixels(centre + ring * size) * 16
             cv2.fillPoly(mask, [np.round(dot).astype(np.int32)], 255, cv2.LINE_AA, 4)
+        mask[sitter.canvas.parse != sitter.labels["skin"]] = 0
         region = sitter.canvas.whole(mask.astype(np.float32) / np.float32(255.0) * opacity)
         sitter.canvas.darken(region, colour)
 
