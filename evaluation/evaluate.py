@@ -39,7 +39,7 @@ from evaluation.report import (  # noqa: E402
     table,
     write_results,
 )
-from models.artifact import ArtifactError, Loaded, load_network  # noqa: E402
+from models.artifact import ArtifactError, Loaded, load_network, newest_network  # noqa: E402
 from models.restorer import restore  # noqa: E402
 from models.size import count, format_table  # noqa: E402
 from models.space import CAP  # noqa: E402
@@ -137,7 +137,7 @@ def score_files(config: EvaluateConfig) -> int:
 
 def score_network(config: EvaluateConfig) -> int:
     """Restore and score a network's validation set, every pass."""
-    path = config.checkpoint or newest_checkpoint()
+    path = config.checkpoint or newest_network(RUNS)
     device = pick_device(config.device)
     loaded = load_network(path, device)
     net, size = loaded.net, count(loaded.net).total
@@ -150,7 +150,7 @@ def score_network(config: EvaluateConfig) -> int:
         return 0
     out = start_run("evaluate", config.out).path
     begun = time.perf_counter()
-    images = restore_all(net, validation, out / "restored", config.flip_ensemble, device)
+    images = tuple(restore_all(net, validation, out / "restored", config.flip_ensemble, device))
     about = {
         "checkpoint": path.as_posix(),
         "data": where,
@@ -159,7 +159,7 @@ def score_network(config: EvaluateConfig) -> int:
         "device": device.type,
         "seconds": round(time.perf_counter() - begun, 2),
     }
-    report = Report(tuple(images), size, about)
+    report = Report(images, size, about)
     rows = []
     for number in worst_median_best(report):
         lq, hq = validation.pair(number)
@@ -185,17 +185,6 @@ def restore_all(
         write_png(folder / f"{name}.png", passes[-1])
         floor = score(enlarge(lq, hq), hq)
         yield ImageScores(name, tuple(score(image, hq) for image in passes), floor)
-
-
-def newest_checkpoint() -> Path:
-    """The `best.safetensors` of the newest run; raises `ValueError` where there is none."""
-    found = sorted(RUNS.glob("*/best.safetensors"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise ValueError(
-            f"no {RUNS}/*/best.safetensors here: train first (python train/train_derived.py), "
-            "or name a network with --checkpoint"
-        )
-    return found[-1]
 
 
 def validation_of(config: EvaluateConfig, loaded: Loaded) -> tuple[str, Validation]:

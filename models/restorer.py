@@ -56,8 +56,9 @@ def restore(
 
 def to_batch(picture: NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
     """One uint8 RGB picture `(H, W, 3)` as a float32 batch `(1, 3, H, W)` in [0, 1]."""
-    planes = np.ascontiguousarray(picture.transpose(2, 0, 1))
-    return torch.from_numpy(planes).to(device).float().div(255.0)[None]
+    pixels = torch.from_numpy(np.ascontiguousarray(picture)).to(device)
+    # The pixels keep their order in memory: a channels-last batch.
+    return pixels.permute(2, 0, 1)[None].float().div(255.0)
 
 
 def to_picture(restored: Tensor) -> NDArray[np.uint8]:

@@ -1,0 +1,136 @@
+"""Restore faces: a picture or a folder of them in, PNGs out.
+
+    python scripts/restore.py face.png --checkpoint runs/train_derived-001/best.safetensors
+
+Without --checkpoint the newest run's network is used. Any picture is restored; one that does not
+look like an aligned face, or is far from the size the network knows, is named in a warning.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import argparse  # noqa: E402
+from collections.abc import Iterator, Sequence  # noqa: E402
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from numpy.typing import NDArray  # noqa: E402
+from tqdm import tqdm  # noqa: E402
+
+from data.errors import DataError, listing  # noqa: E402
+from data.folders import by_name, image_name, list_images, read_rgb, write_png  # noqa: E402
+from evaluation.alignment import ALIGNED, alignment  # noqa: E402
+from models.artifact import ArtifactError, load_network, newest_network  # noqa: E402
+from models.restorer import restore  # noqa: E402
+from models.size import count  # noqa: E402
+from train.config import DEVICES  # noqa: E402
+from train.presets import PRESETS  # noqa: E402
+from train.run_folder import RUNS, RunFolderError, start_run  # noqa: E402
+from train.session import pick_device  # noqa: E402
+
+LONGEST_SIDE = 1024
+"""px; a larger LQ would take tens of gigabytes, and is no LQ."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    flags = parse(argv)
+    torch.manual_seed(flags.seed)
+    try:
+        return run(flags)
+    except (ArtifactError, DataError, RunFolderError) as error:
+        print(f"restore: {error}", file=sys.stderr)
+        return 2
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The flags; argparse exits on an unknown one."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("faces", type=Path, help="a picture, or a folder of pictures (png, jpg, webp)")
+    add("--checkpoint", type=Path, help="best.safetensors or best.pth; left out: the newest run's")
+    add("--flip-ensemble", action="store_true", help="average with the mirrored face's restoration")
+    add("--seed", type=int, default=0, help="seed of torch; nothing here is drawn at random")
+    add("--out", type=Path, help=f"empty or new folder; left out: {RUNS}/restore-NNN")
+    add("--device", default="auto", choices=DEVICES, help="where to compute")
+    add("--dry-run", action="store_true", help="check network and pictures, restore nothing")
+    return parser.parse_args(argv)
+
+
+def run(flags: argparse.Namespace) -> int:
+    """Check every picture, restore all, tell where they are."""
+    path = flags.checkpoint or newest_network(RUNS)
+    device = pick_device(flags.device)
+    loaded = load_network(path, device)
+    print(f"{path}: {count(loaded.net).total:,} parameters, device {device}")
+    pictures = open_pictures(flags.faces)
+    known = known_side(loaded.metadata, int(getattr(loaded.net, "scale", 4)))
+    for name, lq in pictures.items():
+        for warning in doubts(lq, known):
+            print(f"warning: {name} {warning}")
+    if flags.dry_run:
+        print(f"{len(pictures)} pictures to restore")
+        return 0
+    out = start_run("restore", flags.out).path
+    for name, lq in tqdm(pictures.items(), desc="restore", unit="face"):
+        passes = restore(loaded.net, lq, flip_ensemble=flags.flip_ensemble, device=device)
+        write_png(out / f"{name}.png", passes[-1])
+    print(f"{len(pictures)} restored in {out}")
+    print(f"next: python evaluation/evaluate.py --pred {out} --gt DIR, where their HQ are known")
+    return 0
+
+
+def open_pictures(source: Path) -> dict[str, NDArray[np.uint8]]:
+    """Every picture uint8 RGB `(H, W, 3)` by name; `DataError` lists all that cannot be restored."""
+    if not source.exists():
+        raise DataError(f"{source} does not exist: give a picture or a folder of pictures")
+    root = source if source.is_dir() else source.parent
+    paths = by_name(list_images(source) if source.is_dir() else [source], root)
+    pictures, problems = {}, []
+    for path in paths.values():
+        try:
+            picture = read_rgb(path)
+        except DataError as error:
+            problems.append((path, str(error).removeprefix(f"{path}: ")))
+            continue
+        height, width = picture.shape[:2]
+        if max(height, width) > LONGEST_SIDE or min(height, width) < 2:
+            problems.append((path, f"is {width}x{height} px, sides from 2 to {LONGEST_SIDE} work"))
+        pictures[image_name(path, root)] = picture
+    if problems:
+        fix = "Cut the face out and reduce it to about 128x128 px, or remove the file"
+        raise listing(f"{len(problems)} of {len(paths)} pictures cannot be used:", problems, fix)
+    return pictures
+
+
+def known_side(metadata: dict[str, object], scale: int) -> int:
+    """Side in px of the LQ faces that the network was trained for; 128 where it is not recorded."""
+    config = metadata.get("config")
+    preset = PRESETS.get(str(config.get("preset"))) if isinstance(config, dict) else None
+    return preset.hq_side // scale if preset else 128
+
+
+def doubts(lq: NDArray[np.uint8], known: int) -> Iterator[str]:
+    """What speaks against a good restoration of a picture uint8 `(H, W, 3)`, in words."""
+    height, width = lq.shape[:2]
+    if height != width:
+        yield f"is {width}x{height} px, not square: it is probably not an aligned face"
+    elif not known / 2 <= height <= known * 2:
+        yield f"is {width}x{height} px; the network was trained on faces of {known}x{known}"
+    if alignment(lq) < ALIGNED:
+        yield (
+            "does not look like an aligned face (upright, eyes at 47 % of the height, "
+            "24 % of the width apart): the network was trained on such faces only"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
