@@ -48,7 +48,8 @@ class Preset:
     """Side in pixels to which the LQ face is resized for the student."""
     student_steps: int
 
-    # the search space
+    # the search space; outside quick its width is the one at which a median random genotype takes
+    # 95 % of the cap (docs/results.md), so that the cap binds while searching
     layers: int
     """Layers of every trellis."""
     channels: int
@@ -134,11 +135,11 @@ LAB = Preset(
     student_steps=400,
     layers=6,
     channels=64,
-    growth=27,
+    growth=24,
     blocks=3,
     sr_filters=32,
-    prior_filters=6,
-    fusion_filters=8,
+    prior_filters=4,
+    fusion_filters=5,
     strategy="sampled",
     search_faces=2,
     search_lq_crop=None,
@@ -169,11 +170,11 @@ CPU = Preset(
     student_steps=400,
     layers=6,
     channels=64,
-    growth=27,
+    growth=24,
     blocks=3,
     sr_filters=32,
-    prior_filters=6,
-    fusion_filters=8,
+    prior_filters=4,
+    fusion_filters=5,
     strategy="sampled",
     search_faces=1,
     search_lq_crop=64,
@@ -204,11 +205,11 @@ FULL = Preset(
     student_steps=20_000,
     layers=6,
     channels=64,
-    growth=27,
+    growth=24,
     blocks=3,
     sr_filters=32,
-    prior_filters=6,
-    fusion_filters=8,
+    prior_filters=4,
+    fusion_filters=5,
     strategy="mixture",
     search_faces=4,
     search_lq_crop=None,
