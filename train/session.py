@@ -60,12 +60,15 @@ def open_folder(config: CommonConfig, command: str, found: RunFolder | None) -> 
     return folder
 
 
-def keep_file(folder: RunFolder, source: Path, resumed: bool) -> Path:
-    """Return the run's own copy of a file that it was started with, made unless resumed."""
-    kept = folder.path / source.name
-    if not (resumed and kept.is_file()) and kept.resolve() != source.resolve():
-        write_bytes(kept, source.read_bytes())
-    return kept
+def keep_file(folder: RunFolder, source: Path) -> None:
+    """Copy a file that the run is started with into its folder."""
+    if kept_file(folder, source).resolve() != source.resolve():
+        write_bytes(kept_file(folder, source), source.read_bytes())
+
+
+def kept_file(folder: RunFolder, source: Path) -> Path:
+    """Return the run's own copy of a file that it was started with."""
+    return folder.path / source.name
 
 
 def pick_device(name: str) -> torch.device:

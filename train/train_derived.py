@@ -1,0 +1,76 @@
+"""Train a searched network: `python train/train_derived.py --genotype found.json`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import torch  # noqa: E402
+
+from data.sources import OpenedData  # noqa: E402
+from models.network import FaceSR  # noqa: E402
+from models.size import check_cap, meta_count  # noqa: E402
+from train import ending, session  # noqa: E402
+from train.config import DerivedConfig  # noqa: E402
+from train.derived import chosen_genotype  # noqa: E402
+from train.initial import load_initial  # noqa: E402
+from train.loop import train  # noqa: E402
+from train.student_weights import load_student  # noqa: E402
+
+COMMAND = "train_derived"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Train as the flags say; return the exit status (130 or 143 after a signal)."""
+    begun = time.monotonic()
+    config, found = session.read_flags(DerivedConfig, COMMAND, argv, __doc__ or COMMAND)
+    device = session.set_up_torch(config)
+    file = config.genotype if found is None else session.kept_file(found, config.genotype)
+    genotype = chosen_genotype(
+        file, priors=config.priors, refit_width=config.refit_width, cap=config.cap
+    )
+    with torch.device("meta"):
+        print(ending.size_table(FaceSR(genotype.space), config.cap))
+        check_cap(FaceSR(genotype.space), config.cap)
+    net = FaceSR(genotype.space)
+    data = session.open_faces(config, scale=net.scale)
+    if config.dry_run:
+        print("Dry run: all is there. Leave out --dry-run to train.")
+        return 0
+    folder = session.open_folder(config, COMMAND, found)
+    if found is None:
+        session.keep_file(folder, config.genotype)
+    origin = _first_weights(net, config, data)
+    outcome = train(
+        net,
+        batches=session.batches_of(config, data.train, net.scale),
+        validation=data.val,
+        folder=folder,
+        options=session.loop_options(config, device, begun),
+        metadata={
+            **session.facts(config, COMMAND, folder, data),
+            **origin,
+            "counts": vars(meta_count(genotype.space)),
+            "provenance": dict(genotype.provenance),
+        },
+        device=device,
+        resume=config.resume,
+    )
+    print(ending.result_table(outcome, data.val, folder, time.monotonic() - begun))
+    return 0
+
+
+def _first_weights(net: FaceSR, config: DerivedConfig, data: OpenedData) -> dict[str, Any]:
+    """Load `--init`, or the student of the fitted priors; return where the weights come from."""
+    if config.init is not None:
+        return {"init": load_initial(net, config.init), "priors": None}
+    return {"init": None, "priors": load_student(net, config, data)}
+
+
+if __name__ == "__main__":
+    sys.exit(ending.run(main, sys.argv[1:]))
