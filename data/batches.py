@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from types import FrameType
 
 import cv2
 import numpy as np
@@ -20,6 +23,9 @@ from data.sources import FaceSource
 
 ORDER_STREAM = 1 << 16
 """Added to a maker's stream for the order of the faces, apart from the draws about a face."""
+
+GRACE_SECONDS = 3.0
+"""How long a worker lives on after SIGTERM, so that the main process can finish its step."""
 
 
 @dataclass(frozen=True)
@@ -178,8 +184,8 @@ def batch_stream(maker: BatchMaker, start: int, stop: int, workers: int) -> Iter
     """Yield the batches of steps `start` to `stop - 1` in order.
 
     `workers=0` makes them in this process; with more, that many processes work two batches ahead.
-    The batches are the same. torch's global generator is not touched. Workers leave SIGINT and
-    SIGTERM to this process and end with it.
+    The batches are the same. torch's global generator is not touched. Workers leave SIGINT to
+    this process, outlive SIGTERM by a few seconds and end with this process.
     """
     if workers == 0:
         yield from (maker(step) for step in range(start, stop))
@@ -209,8 +215,15 @@ class _Steps(Dataset[Batch]):
 
 
 def _start_worker(_worker: int) -> None:
-    # Ctrl-C reaches the whole process group: the main process finishes its step and ends us
+    # Ctrl-C and `timeout` signal the whole process group: the main process finishes its step and
+    # ends us. SIGTERM may also be that end, so it is obeyed, only late and without a failure.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end_late)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+
+
+def _end_late(_signal: int, _frame: FrameType | None) -> None:
+    end = threading.Timer(GRACE_SECONDS, os._exit, (0,))
+    end.daemon = True
+    end.start()
