@@ -69,8 +69,8 @@ def save_network(
     shapes; `metadata` (JSON values: configuration, fingerprints, provenance) comes beside the
     description of the network. Raises `ArtifactError`.
     """
-    tensors = _tensors_of(net, state)
     texts = _texts(net, metadata)
+    tensors = _tensors_of(net, state)
     _atomically(Path(path), lambda part: save_file(tensors, part, metadata=texts))
 
 
@@ -195,9 +195,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(str(path), framework="pt") as file:
-            return dict(file.metadata() or {}), {
-                name: file.get_tensor(name) for name in file.keys()
-            }
+            names = list(file.keys())
+            return dict(file.metadata() or {}), {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError, RuntimeError, OverflowError) as error:
         raise ArtifactError(
             f"{path}: not a whole safetensors file ({error}); copy it again or train again"

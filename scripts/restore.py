@@ -89,7 +89,7 @@ def run(flags: argparse.Namespace) -> int:
 
 
 def open_pictures(source: Path) -> dict[str, NDArray[np.uint8]]:
-    """Every picture uint8 RGB `(H, W, 3)` by name; `DataError` lists all that cannot be restored."""
+    """Every picture uint8 RGB `(H, W, 3)` by name; `DataError` lists all that are unusable."""
     if not source.exists():
         raise DataError(f"{source} does not exist: give a picture or a folder of pictures")
     root = source if source.is_dir() else source.parent
