@@ -3,7 +3,8 @@
 Teachers (``priors/``) label HQ faces offline; the student learns the same maps from the LQ alone.
 All priors share the encoder and the decoder down to half size; each asked prior adds one head:
 
-* parse: one more decoder step to full size, softmax over the classes;
+* parse: one more decoder step to full size, added to the log-chance of each class at each place (a
+  learned buffer), softmax over the classes;
 * heat: a response per point at half size, read by a soft-argmax inside a window around the
   point's mean place, drawn again as a Gaussian. The mean places are a learned buffer;
 * dict: a softmax over the codes at half size, turned into the expected code (the codebook is a
@@ -27,10 +28,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SLOPE = 0.1
+PLACE_SIZE = 16
+"""Side of the parse head's map of usual classes."""
 HEAT_SIGMA = 2.0 / 128
 """Standard deviation of a drawn heat peak, as a share of the side (2 px at 128)."""
 WINDOW_SIGMA = 8.0 / 128
 """Standard deviation of the window around a point's mean place, as a share of the side."""
+
+
+def student_input(face: Tensor, size: int) -> Tensor:
+    """What the student sees, (B, 3, size, size), of whole LQ faces (B, 3, h, w) in [0, 1]."""
+    if face.shape[-2:] == (size, size):
+        return face
+    resized = functional.interpolate(
+        face, (size, size), mode="bicubic", align_corners=False, antialias=True
+    )
+    return resized.clamp(0, 1)
 
 
 def pixel_centres(size: int, like: Tensor) -> Tensor:
@@ -80,18 +93,26 @@ class Up(nn.Module):
 
 
 class ParseHead(nn.Module):
-    """Class scores at full size from the half-size features and the first encoder features."""
+    """Class scores at full size from the half-size features and the first encoder features.
 
-    learned_buffers: tuple[str, ...] = ()
+    They correct the mean face's classes, a small map that is learned from the teacher's atlas.
+    """
+
+    learned_buffers: tuple[str, ...] = ("place",)
+    place: Tensor
 
     def __init__(self, coarse: int, fine: int, classes: int) -> None:
         super().__init__()
         self.up = Up(coarse, fine, 1)
         self.score = nn.Conv2d(fine, classes, 1)
+        self.register_buffer("place", torch.zeros(classes, PLACE_SIZE, PLACE_SIZE))
 
     def forward(self, half: Tensor, full: Tensor) -> Tensor:
         """(B, coarse, S/2, S/2), (B, fine, S, S) -> logits (B, classes, S, S)."""
-        return self.score(self.up(half, full))
+        usual = functional.interpolate(
+            self.place[None], full.shape[-2:], mode="bilinear", align_corners=False
+        )
+        return self.score(self.up(half, full)) + usual
 
     def maps(self, logits: Tensor) -> Tensor:
         """Logits -> class probabilities (B, classes, S, S)."""
@@ -204,13 +225,13 @@ class Student(nn.Module):
         }
         self.heads = nn.ModuleDict({prior: makers[prior]() for prior in self.priors})
 
-    def logits(self, x: Tensor) -> dict[str, Tensor]:
-        """Raw scores of each head, for distillation.
+    def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What the heads read: decoded features (B, 24, S/2, S/2), first ones (B, 16, S, S).
 
         Args:
-            x: (B, 3, S, S) LQ face in [0, 1], S a multiple of 8.
-        Returns:
-            parse (B,12,S,S), heat (B,26,S/2,S/2), dict (B,512,S/2,S/2).
+            x: (B, 3, S, S) LQ face in [0, 1].
+        Raises:
+            ValueError: x is not square or S is not a multiple of 8.
         """
         if x.shape[-1] % self.size_multiple or x.shape[-2] != x.shape[-1]:
             raise ValueError(f"the student needs square faces, side a multiple of 8: {x.shape}")
@@ -219,7 +240,17 @@ class Student(nn.Module):
         full = self.enter(torch.cat([x - 0.5, place.expand(len(x), -1, -1, -1)], 1))
         half = self.down1(full)
         quarter = self.down2(half)
-        half = self.up1(self.up2(self.down3(quarter), quarter), half)
+        return self.up1(self.up2(self.down3(quarter), quarter), half), full
+
+    def logits(self, x: Tensor) -> dict[str, Tensor]:
+        """Raw scores of each head, for distillation.
+
+        Args:
+            x: (B, 3, S, S) LQ face in [0, 1], S a multiple of 8.
+        Returns:
+            parse (B,12,S,S), heat (B,26,S/2,S/2), dict (B,512,S/2,S/2).
+        """
+        half, full = self.features(x)
         return {prior: head(half, full) for prior, head in self.heads.items()}
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:

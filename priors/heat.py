@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
+
+from models.student import draw_points
 
 POINTS = 26
 FIT_SIZE = 128
@@ -272,3 +275,8 @@ def normalised(patches: np.ndarray) -> np.ndarray:
     """Patches (..., k, k) with mean 0 and length 1."""
     centred = patches - patches.mean((-2, -1), keepdims=True)
     return centred / (np.linalg.norm(centred, axis=(-2, -1), keepdims=True) + 1e-6)
+
+
+def draw_heat(points: np.ndarray, size: int) -> np.ndarray:
+    """Heat maps (N, size, size) in [0, 1] of points (N, 2) given as shares of the side."""
+    return np.asarray(draw_points(torch.from_numpy(points), size))

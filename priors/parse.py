@@ -24,7 +24,7 @@ FIT_SIZE = 64
 COLOUR_PIXELS = 25.0
 """Weight of the atlas' colour in a face's own, in pixels at FIT_SIZE."""
 VARIANCE_FLOOR = 3e-4
-EVIDENCE = 0.8
+EVIDENCE = 0.5
 """Exponent of the colour likelihood: neighbouring pixels are not independent."""
 EVIDENCE_BLUR = 0.7
 """Blur of the log-likelihood in pixels at FIT_SIZE."""

@@ -1,0 +1,160 @@
+"""Dict teacher, quick tier: what the high frequencies of a patch look like, as one of 512 codes.
+
+The high frequencies of a face (HQ minus its own down-up) are cut into square patches, reduced to 8
+principal components, companded (their lengths are heavy-tailed) and clustered. Low-pass and patch
+are four LQ pixels wide at every HQ size: what is finer than that has a code, and the coarser part
+of it can still be told from the LQ (of what is finer than one LQ pixel almost nothing can, measured
+with a linear probe on 8 components). The grid of patches is half of the student's side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from priors.template import kmeans, nearest
+
+CODES, CODE_DIM = 512, 8
+WIDTH = 4
+"""Width of the low-pass and of a patch in LQ pixels."""
+SAMPLES = 40_000
+FIT_ROUNDS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchCodes:
+    """Basis, companding and codebook of high-frequency patches."""
+
+    scale: int
+    """HQ side / LQ side; patches are WIDTH x scale HQ pixels wide."""
+    basis: np.ndarray
+    """(P, D) principal components of patches, orthonormal."""
+    knee: float
+    """Length at which companding starts to bend."""
+    unit: float
+    """Root mean square of the companded components; codes are divided by it."""
+    codebook: np.ndarray
+    """(K, D) code vectors."""
+    spread: float
+    """Mean squared distance of a patch to its code, per patch."""
+
+    def vectors(self, faces: np.ndarray, size: int) -> np.ndarray:
+        """Unquantised codes (N, size/2, size/2, D) of HQ faces (N, S, S, 3) uint8 RGB."""
+        flat = np.stack([high_patches(face, size // 2, self.scale) for face in faces])
+        return compand(flat @ self.basis, self.knee) / self.unit
+
+    def ids(self, faces: np.ndarray, size: int) -> np.ndarray:
+        """Index of the nearest code (N, size/2, size/2) int64 of each patch of HQ faces."""
+        vectors = self.vectors(faces, size)
+        labels, _ = nearest(vectors.reshape(-1, vectors.shape[-1]), self.codebook)
+        return labels.reshape(vectors.shape[:-1])
+
+    def maps(self, faces: np.ndarray, size: int) -> np.ndarray:
+        """Maps (N, D + 1, size, size) float32: expected code, then 1 - entropy / log(codes).
+
+        The chance of a code falls off with its distance as exp(-d^2 / 2 spread).
+        """
+        vectors = self.vectors(faces, size)
+        out = np.empty((len(faces), vectors.shape[-1] + 1, size, size), np.float32)
+        for maps, grid in zip(out, vectors, strict=True):
+            half = self._soften(grid.reshape(-1, grid.shape[-1])).reshape(*grid.shape[:2], -1)
+            maps[:] = cv2.resize(half, (size, size)).transpose(2, 0, 1)
+        return out
+
+    def _soften(self, vectors: np.ndarray) -> np.ndarray:
+        """Vectors (P, D) -> expected code and confidence (P, D + 1)."""
+        score = vectors @ self.codebook.T - (self.codebook**2).sum(1) / 2
+        score = score / max(self.spread, 1e-6)
+        score -= score.max(1, keepdims=True)
+        chance = np.exp(score)
+        chance /= chance.sum(1, keepdims=True)
+        entropy = -(chance * np.log(chance + 1e-12)).sum(1, keepdims=True)
+        sure = 1 - entropy / np.log(max(2, len(self.codebook)))
+        return np.concatenate([chance @ self.codebook, sure], 1).astype(np.float32)
+
+
+def high_frequencies(face: np.ndarray, factor: int) -> np.ndarray:
+    """Luma of a face (S, S, 3) uint8 minus its own down-up by factor, (S, S) float32 in [-1, 1]."""
+    grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    side = grey.shape[0]
+    low = max(1, side // factor)
+    small = cv2.resize(grey, (low, low), interpolation=cv2.INTER_AREA)
+    return grey - cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC)
+
+
+def high_patches(face: np.ndarray, grid: int, scale: int) -> np.ndarray:
+    """High-frequency patches (grid, grid, (4 scale)^2), centred on a regular grid."""
+    width = WIDTH * scale
+    high = np.pad(high_frequencies(face, width), width, mode="reflect")
+    views = np.lib.stride_tricks.sliding_window_view(high, (width, width))
+    centre = (np.arange(grid) + 0.5) * face.shape[0] / grid
+    corner = np.floor(centre - width / 2).astype(int) + width
+    return views[corner[:, None], corner].reshape(grid, grid, width * width)
+
+
+def compand(vectors: np.ndarray, knee: float) -> np.ndarray:
+    """Vectors (..., D) with each length r replaced by log(1 + r / knee)."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors * (np.log1p(length / knee) / np.maximum(length, 1e-9))
+
+
+def expand(vectors: np.ndarray, knee: float) -> np.ndarray:
+    """Inverse of `compand`."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors * (knee * np.expm1(length) / np.maximum(length, 1e-9))
+
+
+def fit_codes(
+    faces: Mapping[int, np.ndarray],
+    rng: np.random.Generator,
+    *,
+    size: int,
+    scale: int,
+    codes: int = CODES,
+) -> PatchCodes:
+    """Codes learned from HQ faces.
+
+    Args:
+        faces: by HQ side, (N, S, S, 3) uint8 RGB; every side gives the same share of the patches.
+        size: side of the student's maps; patches are centred on a grid of half of it.
+        scale: scale of the restoration.
+        codes: number of codes; fewer are made when there are not four patches for each.
+    """
+    share = SAMPLES // len(faces)
+    pool = np.concatenate([sample_patches(f, rng, share, size, scale) for f in faces.values()])
+    _, vectors = np.linalg.eigh(pool.T @ pool / len(pool))
+    basis = np.ascontiguousarray(vectors[:, ::-1][:, :CODE_DIM])
+    basis *= np.where(basis[0] < 0, -1, 1)
+    reduced = pool @ basis
+    knee = max(float(np.median(np.linalg.norm(reduced, axis=1))), 1e-4)
+    bent = compand(reduced, knee)
+    unit = max(float(np.sqrt((bent**2).mean())), 1e-6)
+    bent = (bent / unit).astype(np.float32)
+    codes = max(2, min(codes, len(bent) // 4))
+    codebook, labels = kmeans(bent, codes, rng, restarts=1, rounds=FIT_ROUNDS)
+    spread = float(((bent - codebook[labels]) ** 2).sum(1).mean())
+    return PatchCodes(
+        scale=scale,
+        basis=basis.astype(np.float32),
+        knee=knee,
+        unit=unit,
+        codebook=codebook,
+        spread=spread,
+    )
+
+
+def sample_patches(
+    faces: np.ndarray, rng: np.random.Generator, share: int, size: int, scale: int
+) -> np.ndarray:
+    """About `share` patches (N, P) float32 drawn evenly from faces (N, S, S, 3) uint8 RGB."""
+    each = max(1, share // len(faces))
+    drawn = []
+    for face in faces:
+        grid = size // 2
+        patches = high_patches(face, grid, scale).reshape(grid * grid, -1)
+        take = min(each, len(patches))
+        drawn.append(patches[rng.choice(len(patches), take, replace=False)])
+    return np.concatenate(drawn).astype(np.float32)

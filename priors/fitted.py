@@ -1,0 +1,197 @@
+"""Fitting the priors of a set of faces, or finding a fit of them that is already there."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from data.sources import FaceSource, Subset
+from models.space import PRIORS
+from priors.distill import EVERY_KIND, Lessons, Teachers, distill
+from priors.record import FitInfo, FittedPriors, PriorsError, load, read_info, save
+from priors.tiers import MOST_FACES, TEACHER_SIDE, TIERS, TeacherTask
+
+LOG = logging.getLogger(__name__)
+
+__all__ = ["FitInfo", "FittedPriors", "PriorsError", "fit", "fit_or_load", "load", "save"]
+
+
+def fit(
+    source: FaceSource,
+    priors: Sequence[str] = PRIORS,
+    *,
+    tier: str = "quick",
+    size: int = 128,
+    student_steps: int,
+    out: Path | None = None,
+    seed: int = 0,
+    degradation: str = EVERY_KIND,
+    scale: int = 4,
+    geometries: Sequence[int] = (),
+    device: torch.device | str = "cpu",
+) -> FittedPriors:
+    """Teachers learned from HQ faces and a student distilled from them.
+
+    Args:
+        source: HQ faces.
+        priors: some of parse, heat, dict; at least one.
+        size: side of the student's input, a multiple of 8.
+        out: folder to write the fit to; None keeps it in memory.
+        degradation: a preset, or "mixed" for one drawn per sample.
+        geometries: HQ sides at which the student sees faces; () means `usual_geometries`.
+    Raises:
+        PriorsError: an unknown tier or prior.
+    """
+    info = describe(source, priors, tier, size, student_steps, seed, degradation, scale, geometries)
+    began = time.perf_counter()
+    chosen = choose_faces(source, seed)
+    task = TeacherTask(
+        source=chosen,
+        size=size,
+        scale=scale,
+        geometries=info.geometries,
+        seed=seed,
+        device=torch.device(device),
+    )
+    made = {prior: timed(TIERS[tier][prior], task, prior) for prior in info.priors}
+    teachers = Teachers(**made)
+    lessons = Lessons(
+        chosen,
+        teachers,
+        size=size,
+        seed=seed,
+        degradation=degradation,
+        scale=scale,
+        geometries=info.geometries,
+    )
+    student = distill(lessons, student_steps, device).cpu()
+    fitted = FittedPriors(teachers=teachers, student=student, info=info)
+    LOG.info("priors fitted in %.0f s", time.perf_counter() - began)
+    if out is not None:
+        save(fitted, out)
+    return fitted
+
+
+def describe(
+    source: FaceSource,
+    priors: Sequence[str],
+    tier: str,
+    size: int,
+    student_steps: int,
+    seed: int,
+    degradation: str,
+    scale: int,
+    geometries: Sequence[int],
+) -> FitInfo:
+    """The identity of a fit, checked. Raises PriorsError on an unknown tier or prior."""
+    if tier not in TIERS:
+        raise PriorsError(f"tier {tier!r} is not one of {', '.join(TIERS)}")
+    unknown = sorted(set(priors) - set(PRIORS))
+    if unknown or not priors:
+        raise PriorsError(f"priors to fit must be some of {', '.join(PRIORS)}: {list(priors)}")
+    sides = tuple(sorted(geometries or usual_geometries(source.side), reverse=True))
+    if sides[0] > source.side:
+        raise PriorsError(f"faces of {source.side} px cannot be seen at {sides[0]} px")
+    return FitInfo(
+        data=source.fingerprint,
+        priors=tuple(p for p in PRIORS if p in priors),
+        tier=tier,
+        size=size,
+        scale=scale,
+        degradation=degradation,
+        geometries=sides,
+        student_steps=student_steps,
+        seed=seed,
+    )
+
+
+def usual_geometries(side: int) -> tuple[int, ...]:
+    """HQ sides that a fit on faces of this side serves: 128 too, where faces are larger."""
+    return (side, TEACHER_SIDE) if side > TEACHER_SIDE else (side,)
+
+
+def choose_faces(source: FaceSource, seed: int) -> FaceSource:
+    """At most MOST_FACES faces, chosen by hash of name and seed, in the source's order."""
+    if len(source) <= MOST_FACES:
+        return source
+
+    def mark(i: int) -> str:
+        return hashlib.sha256(f"{seed} {source.names[i]}".encode()).hexdigest()
+
+    return Subset(source, sorted(sorted(range(len(source)), key=mark)[:MOST_FACES]))
+
+
+def timed(make: Callable[[TeacherTask], Any], task: TeacherTask, prior: str) -> Any:
+    """The teacher that `make` returns; its time goes to the log."""
+    began = time.perf_counter()
+    teacher = make(task)
+    LOG.info("%s teacher fitted in %.1f s", prior, time.perf_counter() - began)
+    return teacher
+
+
+def strongest(store: Path, wanted: FitInfo) -> FittedPriors | None:
+    """The strongest readable fit in a store that serves `wanted`, or None."""
+    found: list[tuple[tuple[int, int], str, Path]] = []
+    for folder in sorted(Path(store).glob("*")) if Path(store).is_dir() else []:
+        if not folder.is_dir() or folder.name.startswith("."):
+            continue
+        try:
+            info, _ = read_info(folder)
+        except PriorsError as error:
+            LOG.debug("%s", error)
+            continue
+        if info.tier in TIERS and info.serves(wanted):
+            found.append((info.strength, folder.name, folder))
+    for _, _, folder in sorted(found, reverse=True):
+        try:
+            return load(folder)
+        except PriorsError as error:
+            LOG.warning("%s", error)
+    return None
+
+
+def fit_or_load(
+    source: FaceSource,
+    priors: Sequence[str] = PRIORS,
+    *,
+    folder: Path,
+    tier: str = "quick",
+    size: int = 128,
+    student_steps: int,
+    seed: int = 0,
+    degradation: str = EVERY_KIND,
+    scale: int = 4,
+    geometries: Sequence[int] = (),
+    device: torch.device | str = "cpu",
+) -> FittedPriors:
+    """The strongest fit in the store `folder` that serves, else a new one, which is kept there.
+
+    A fit serves if faces, size, scale, degradation, seed and method are the same, its priors and
+    geometries include the ones asked for, and its tier and student steps are no weaker.
+    """
+    wanted = describe(
+        source, priors, tier, size, student_steps, seed, degradation, scale, geometries
+    )
+    ready = strongest(folder, wanted)
+    if ready is not None:
+        LOG.info("priors from the %s fit %s", ready.info.tier, ready.info.fingerprint)
+        return ready
+    return fit(
+        source,
+        priors,
+        tier=tier,
+        size=size,
+        student_steps=student_steps,
+        out=Path(folder) / wanted.fingerprint,
+        seed=seed,
+        degradation=degradation,
+        scale=scale,
+        geometries=geometries,
+        device=device,
+    )

@@ -1,0 +1,71 @@
+"""Which method fits which teacher, by tier: the one table to extend with a stronger teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from data.sources import FaceSource
+from priors.dictionary import PatchCodes, fit_codes
+from priors.distill import at_side
+from priors.heat import PointModel, fit_points
+from priors.parse import ParseAtlas, fit_atlas
+
+METHOD_VERSION = 1
+"""Raised whenever a fit of the same faces would come out differently."""
+MOST_FACES, CODE_FACES = 300, 120
+"""Faces that the quick tier learns from (chosen by hash of the name), and those for the codes."""
+SMALL_ATLAS_FACES = 120
+"""Faces for the atlas when the student's side is 64 or less."""
+TEACHER_SIDE = 128
+"""Side at which atlas and points see faces."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherTask:
+    """What a teacher's fit is given."""
+
+    source: FaceSource
+    """Faces to learn from, at the largest of the geometries."""
+    size: int
+    scale: int
+    geometries: tuple[int, ...]
+    seed: int
+    device: torch.device
+
+    def faces(self, side: int, most: int) -> np.ndarray:
+        """The first `most` faces at a side, (N, side, side, 3) uint8."""
+        count = min(most, len(self.source))
+        return np.stack([at_side(self.source.image(i), side) for i in range(count)])
+
+    def rng(self, stream: int) -> np.random.Generator:
+        """A generator of this seed and stream."""
+        return np.random.default_rng((self.seed, stream))
+
+
+def quick_parse(task: TeacherTask) -> ParseAtlas:
+    """The atlas of at most MOST_FACES faces."""
+    most = MOST_FACES if task.size > 64 else SMALL_ATLAS_FACES
+    side = min(TEACHER_SIDE, task.source.side)
+    return fit_atlas(task.faces(side, most), task.rng(1))
+
+
+def quick_heat(task: TeacherTask) -> PointModel:
+    """The points of at most MOST_FACES faces."""
+    return fit_points(task.faces(min(TEACHER_SIDE, task.source.side), MOST_FACES), task.rng(2))
+
+
+def quick_dict(task: TeacherTask) -> PatchCodes:
+    """The codes of at most CODE_FACES faces, at every geometry."""
+    faces = {side: task.faces(side, CODE_FACES) for side in task.geometries}
+    return fit_codes(faces, task.rng(3), size=task.size, scale=task.scale)
+
+
+TIERS: dict[str, dict[str, Callable[[TeacherTask], Any]]] = {
+    "quick": {"parse": quick_parse, "heat": quick_heat, "dict": quick_dict},
+}
+"""Teachers by tier and prior, weakest tier first; a stronger tier is one more entry."""
