@@ -27,21 +27,18 @@ def share_aligned(pictures: list[Image]) -> float:
     return float(np.mean([alignment(picture) >= ALIGNED for picture in pictures]))
 
 
-def test_upright_synthetic_faces_score_above_themselves_turned_or_moved() -> None:
-    faces = [render_face(i, 64).image for i in range(24)]
+def test_synthetic_faces_pass_upright_and_fail_turned() -> None:
+    faces = [render_face(i, 64).image for i in range(40)]
     assert share_aligned(faces) >= 0.8
-    for spoilt in (
-        [turned(face, 90) for face in faces],
-        [turned(face, 180) for face in faces],
-        [turned(face, 0, dy=0.16) for face in faces],
-    ):
-        pairs = zip(faces, spoilt, strict=True)
-        assert np.mean([alignment(face) > alignment(bad) for face, bad in pairs]) >= 0.8
+    for degrees in (45, 180):
+        assert share_aligned([turned(face, degrees) for face in faces]) <= 0.05
     assert alignment(np.full((64, 64, 3), 90, np.uint8)) == pytest.approx(0.0, abs=1e-6)
 
 
 @pytest.mark.real
 def test_real_lq_are_seldom_doubted(faces_root: Path) -> None:
     faces = [read_rgb(path) for path in list_images(faces_root / "test" / "LQ")]
-    assert share_aligned(faces) >= 0.96
-    assert share_aligned([turned(face, 45) for face in faces[:100]]) <= 0.02
+    assert share_aligned(faces) >= 0.95
+    assert share_aligned([turned(face, 45) for face in faces]) <= 0.02
+    assert share_aligned([turned(face, 90) for face in faces]) <= 0.1
+    assert share_aligned([turned(face, 0, dy=0.16) for face in faces]) <= 0.1
