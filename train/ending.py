@@ -14,8 +14,10 @@ from data.errors import DataError
 from data.validation import Validation
 from evaluation.metrics import psnr
 from models.artifact import ArtifactError
+from models.genotype import GenotypeError
 from models.size import CapError, count, format_table
 from models.space import SpaceError
+from priors.fitted import PriorsError
 from train.checkpoint import CheckpointError
 from train.config import ConfigError
 from train.interrupt import Interrupted
@@ -31,7 +33,9 @@ EXPECTED = (
     CheckpointError,
     ConfigError,
     DataError,
+    GenotypeError,
     PaceError,
+    PriorsError,
     RunFolderError,
     SpaceError,
     TrainingError,

@@ -16,10 +16,12 @@ from data.sources import OpenedData  # noqa: E402
 from models.network import FaceSR  # noqa: E402
 from models.size import check_cap, meta_count  # noqa: E402
 from train import ending, session  # noqa: E402
+from train.checkpoint import has_checkpoint, load_latest  # noqa: E402
 from train.config import DerivedConfig  # noqa: E402
 from train.derived import chosen_genotype  # noqa: E402
 from train.initial import load_initial  # noqa: E402
 from train.loop import train  # noqa: E402
+from train.run_folder import RunFolder  # noqa: E402
 from train.student_weights import load_student  # noqa: E402
 
 COMMAND = "train_derived"
@@ -45,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
     folder = session.open_folder(config, COMMAND, found)
     if found is None:
         session.keep_file(folder, config.genotype)
-    origin = _first_weights(net, config, data)
+    origin = _saved_origin(folder) or _first_weights(net, config, data)
     outcome = train(
         net,
         batches=session.batches_of(config, data.train, net.scale),
@@ -65,11 +67,26 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def _saved_origin(folder: RunFolder) -> dict[str, Any] | None:
+    """Return where the weights of an interrupted run came from, None before its first checkpoint."""
+    if not has_checkpoint(folder.checkpoints):
+        return None
+    metadata = load_latest(folder.checkpoints)[1]["metadata"]
+    return {name: metadata[name] for name in ("init", "priors")}
+
+
 def _first_weights(net: FaceSR, config: DerivedConfig, data: OpenedData) -> dict[str, Any]:
     """Load `--init`, or the student of the fitted priors; return where the weights come from."""
     if config.init is not None:
         return {"init": load_initial(net, config.init), "priors": None}
-    return {"init": None, "priors": load_student(net, config, data)}
+    fitted = load_student(
+        net,
+        data.train,
+        store=config.cache / "priors",
+        steps=session.preset_of(config).student_steps,
+        seed=config.seed,
+    )
+    return {"init": None, "priors": fitted}
 
 
 if __name__ == "__main__":
