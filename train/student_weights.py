@@ -29,7 +29,7 @@ def load_student(
         seed=seed,
     )
     fitted.load_into(net.student)
-    return {"fingerprint": fitted.info.fingerprint, "tier": fitted.info.tier}
+    return {"fingerprint": fitted.fingerprint, "tier": fitted.info.tier}
 
 
 def fitted_priors(

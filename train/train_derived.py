@@ -68,7 +68,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _saved_origin(folder: RunFolder) -> dict[str, Any] | None:
-    """Return where the weights of an interrupted run came from, None before its first checkpoint."""
+    """Return where the weights of an interrupted run came from; None without a checkpoint."""
     if not has_checkpoint(folder.checkpoints):
         return None
     metadata = load_latest(folder.checkpoints)[1]["metadata"]
