@@ -10,8 +10,6 @@ from search.relaxations import STRATEGIES
 from train.config import SWITCH, CommonConfig, ConfigError, flag
 from train.presets import PRESETS, Preset
 
-STRATEGY_OF = {"sampled": "gumbel", "mixture": "softmax"}
-"""What the presets call a relaxation, and its name here."""
 QUICK = "quick"
 
 
@@ -19,7 +17,11 @@ QUICK = "quick"
 class SearchConfig(CommonConfig):
     """Flags of `run_search.py`; `auto`, 0 and what is left out come from the preset."""
 
-    strategy: str = flag("auto", "relaxation of the choices", choices=("auto", *STRATEGIES))
+    strategy: str = flag(
+        "auto",
+        "relaxation: every option (softmax) or a sample (gumbel); auto: a sample but on a GPU",
+        choices=("auto", *STRATEGIES),
+    )
     operations: str = flag("default", "operations of the cells", choices=tuple(OPERATION_SETS))
     scale: int | None = flag(None, "side of the HQ over that of the LQ: 1, 2, 4 or 8")
     steps: int = flag(0, "bilevel steps; 0: the preset's")
@@ -46,7 +48,7 @@ def resolved(config: SearchConfig, device: str) -> SearchConfig:
     preset = preset_of(config)
     strategy = config.strategy
     if strategy == "auto":
-        strategy = "softmax" if device == "cuda" else STRATEGY_OF[preset.strategy]
+        strategy = "softmax" if device == "cuda" else "gumbel"
     fit = config.fit_width
     if fit == "auto":
         fit = "off" if preset.name == QUICK else "on"

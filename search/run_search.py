@@ -159,7 +159,7 @@ def found_genotype(
             "learned_buffers": size.learned_buffers,
             "total": size.total,
         },
-        priors={name: "" if fitted is None else fitted.fingerprint for name in space.priors},
+        priors=dict.fromkeys(space.priors, "" if fitted is None else fitted.fingerprint),
         provenance={
             **facts(config, data, fitted),
             "architecture_steps": outcome.architecture_steps,
