@@ -42,6 +42,8 @@ class LoopOptions:
     seconds: float | None = None
     """Wall time since `begun` in which everything must be over."""
     begun: float = field(default_factory=time.monotonic)
+    spare: float = 6.0
+    """Part of `seconds` for what this loop does not see: starting Python, the last table."""
     lr: float = 4e-4
     lr_min: float = 1e-7
     warmup: int = 0
@@ -154,7 +156,7 @@ class _Run:
             return
         if options.seconds is None:
             raise ValueError("LoopOptions needs steps or seconds")
-        end = options.begun + options.seconds
+        end = options.begun + options.seconds - options.spare
         costs = self._measure(PROBE_SHARE * (end - time.monotonic()))
         total = steps_within(
             end - time.monotonic(),

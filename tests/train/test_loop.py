@@ -147,7 +147,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(
 
 def test_wall_time_fixes_a_step_count_that_a_steps_run_repeats_exactly(trial: Trial) -> None:
     begun = time.monotonic()
-    outcome = trial.run("timed", steps=None, seconds=6.0, begun=begun)
+    outcome = trial.run("timed", steps=None, seconds=6.0, spare=0.0, begun=begun)
     assert time.monotonic() - begun < 6.0
     assert outcome.steps > 5
     plans = [row["steps"] for row in trial.folder("timed").rows() if row["kind"] == "plan"]
