@@ -16,6 +16,7 @@ import argparse  # noqa: E402
 import json  # noqa: E402
 import resource  # noqa: E402
 import shlex  # noqa: E402
+import signal  # noqa: E402
 import subprocess  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Mapping, Sequence  # noqa: E402
@@ -43,7 +44,7 @@ def steps(out: Path, *, seed: int, device: str, dry_run: bool) -> list[Step]:
     derived = ("train/train_derived.py", "--genotype", str(found), *quick)
     listed = [
         Step(
-            title="search: the architecture of the network (its priors are fitted first)",
+            title="search: the architecture of the network",
             command=(
                 *("search/run_search.py", *quick, "--priors", "parse", "heat", "dict"),
                 *("--out", str(out / "search")),
@@ -80,15 +81,21 @@ def steps(out: Path, *, seed: int, device: str, dry_run: bool) -> list[Step]:
 
 
 def run(step: Step, number: int, total: int) -> float:
-    """Run one command, its output passed through; return its seconds, or exit with its status."""
+    """Run one command, its output passed through; return its seconds, or exit with its status.
+
+    A signal to stop ends the command too: it saves what it can, and none is left behind.
+    """
     print(f"\n== {number}/{total} {step.title}", flush=True)
     print(f"   python {shlex.join(step.command)}", flush=True)
     begun = time.monotonic()
-    told = subprocess.run([sys.executable, *step.command], cwd=ROOT, check=False)
-    if told.returncode != 0:
-        print(f"quickstart: this command ended with status {told.returncode}:", file=sys.stderr)
+    child = subprocess.Popen([sys.executable, *step.command], cwd=ROOT)
+    for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(stop, lambda *_: child.terminate())
+    status = child.wait()
+    if status != 0:
+        print(f"quickstart: this command ended with status {status}:", file=sys.stderr)
         print(f"  python {shlex.join(step.command)}", file=sys.stderr)
-        raise SystemExit(told.returncode if told.returncode > 0 else 1)
+        raise SystemExit(status if status > 0 else 128 - status)
     return time.monotonic() - begun
 
 
