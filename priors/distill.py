@@ -32,7 +32,7 @@ LOG = logging.getLogger(__name__)
 STREAM = 71
 """Random stream of the lessons, apart from those of training and validation."""
 BATCH = 4
-RATE, WARMUP = 3e-3, 20
+RATE, WARMUP = 5e-3, 20
 POINT_PIXELS = 128.0
 """Point errors are measured in pixels at this side."""
 SMOOTHING = 0.1
@@ -184,14 +184,14 @@ def lesson_loss(student: Student, lesson: Lesson, step: int) -> Tensor:
     half, full = student.features(lesson.lq)
     total = half.new_zeros(())
     if lesson.parse is not None:
-        total = total + parse_loss(student.heads["parse"](half, full), lesson.parse)
+        total = total + parse_loss(student.heads["parse"](lesson.lq, half, full), lesson.parse)
     if lesson.points is not None:
         head = student.heads["heat"]
-        total = total + heat_loss(head.points(head(half, full)), lesson.points)  # type: ignore[operator]
+        total = total + heat_loss(head.points(head(lesson.lq, half, full)), lesson.points)  # type: ignore[operator]
     if lesson.codes is not None:
         head = student.heads["dict"]
         top, left = step % 2, step // 2 % 2
-        logits = head(half[:, :, top::2, left::2], full)
+        logits = head(lesson.lq, half[:, :, top::2, left::2], full)
         codebook = head.codebook
         assert isinstance(codebook, Tensor)
         total = total + code_loss(logits, codebook, lesson.codes[:, top::2, left::2])

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import torch
 
-from models.student import draw_points
+from models.student_heads import draw_points
 
 POINTS = 26
 FIT_SIZE = 128
