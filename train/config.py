@@ -75,7 +75,7 @@ class TrainingConfig(CommonConfig):
     steps: int | None = flag(None, "training steps")
     max_minutes: float | None = flag(None, "wall time in minutes, instead of --steps")
     init: Path | None = flag(None, "weights to start from: .safetensors of this project, or .pth")
-    loss: str = flag("l1", "training loss", choices=tuple(LOSSES))
+    loss: str | None = flag(None, "training loss", choices=tuple(LOSSES))
     pass_weights: tuple[float, ...] | None = flag(None, "loss weight of each pass; equal")
     lr: float | None = flag(None, "peak learning rate")
     lr_min: float | None = flag(None, "last learning rate")

@@ -28,6 +28,8 @@ class Preset:
     lr_min: float = 1e-7
     warmup: int = 0
     """Steps over which the learning rate climbs linearly."""
+    loss: str = "l1"
+    """Training loss. A short run scores more with `mse`, which is what PSNR measures."""
     ema: float = 0.999
     """Decay of the weight average."""
     validate_every: int
@@ -61,8 +63,6 @@ class Preset:
     fusion_filters: int
 
     # the architecture search
-    strategy: str
-    """Relaxation on a CPU: `sampled` (one path a step) or `mixture` (every option)."""
     search_faces: int
     """Faces per step and half of the data."""
     search_lq_crop: int | None
@@ -83,29 +83,29 @@ class Preset:
 QUICK = Preset(
     name="quick",
     hq_side=128,
-    faces=4,
+    faces=8,
     crops=1,
     lq_crop=None,
-    steps=300,
-    lr=1e-3,
+    steps=800,
+    lr=2e-3,
     warmup=20,
+    loss="mse",
     ema=0.99,
-    validate_every=100,
+    validate_every=200,
     validate_pairs=8,
-    checkpoint_every=100,
-    workers=0,
+    checkpoint_every=200,
+    workers=1,
     synthetic_count=300,
     synthetic_val=20,
     student_size=64,
     student_steps=150,
     layers=3,
-    channels=32,
-    growth=16,
-    blocks=2,
+    channels=64,
+    growth=32,
+    blocks=1,
     sr_filters=16,
     prior_filters=4,
     fusion_filters=4,
-    strategy="mixture",
     search_faces=2,
     search_lq_crop=None,
     search_steps=60,
@@ -140,7 +140,6 @@ LAB = Preset(
     sr_filters=32,
     prior_filters=4,
     fusion_filters=5,
-    strategy="sampled",
     search_faces=2,
     search_lq_crop=None,
     search_steps=1000,
@@ -175,7 +174,6 @@ CPU = Preset(
     sr_filters=32,
     prior_filters=4,
     fusion_filters=5,
-    strategy="sampled",
     search_faces=1,
     search_lq_crop=64,
     search_steps=1000,
@@ -210,7 +208,6 @@ FULL = Preset(
     sr_filters=32,
     prior_filters=4,
     fusion_filters=5,
-    strategy="mixture",
     search_faces=4,
     search_lq_crop=None,
     search_steps=20_000,

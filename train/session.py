@@ -153,7 +153,7 @@ def loop_options(config: TrainingConfig, device: torch.device, begun: float) -> 
         if (value := getattr(config, name)) is not None
     }
     step = StepOptions(
-        loss=config.loss,
+        loss=config.loss or "l1",
         pass_weights=config.pass_weights,
         clip=config.clip,
         ema=0.999 if config.ema is None else config.ema,

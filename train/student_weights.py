@@ -7,7 +7,7 @@ from typing import Any
 
 from data.sources import FaceSource
 from models.network import FaceSR
-from priors.fitted import FittedPriors, fit_or_load
+from priors.fitted import fit_or_load
 
 
 def load_student(
@@ -19,36 +19,14 @@ def load_student(
     """
     if net.student is None:
         return {}
-    fitted = fitted_priors(
+    fitted = fit_or_load(
         source,
         net.space.priors,
+        folder=store,
         size=net.space.student_size,
         scale=net.scale,
-        store=store,
-        steps=steps,
+        student_steps=steps,
         seed=seed,
     )
     fitted.load_into(net.student)
     return {"fingerprint": fitted.fingerprint, "tier": fitted.info.tier}
-
-
-def fitted_priors(
-    source: FaceSource,
-    priors: tuple[str, ...],
-    *,
-    size: int,
-    scale: int,
-    store: Path,
-    steps: int,
-    seed: int,
-) -> FittedPriors:
-    """Return the strongest fit of these faces and priors, made now if there is none."""
-    return fit_or_load(
-        source,
-        priors,
-        folder=store,
-        size=size,
-        scale=scale,
-        student_steps=steps,
-        seed=seed,
-    )
