@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from data.batches import Batch
 from models.network import FaceSR
@@ -125,7 +126,7 @@ class _Search:
         plan = self.plan
         first = max(self.step, plan.warmup)
         weights, faces = weight_batches(self.step, plan.total), logit_batches(first, plan.total)
-        with self._bar() as bar, closing(weights), closing(faces):
+        with self._bar() as bar, logging_redirect_tqdm(), closing(weights), closing(faces):
             while self.step < plan.total:
                 step = self.step
                 self._both(step, weights, faces)

@@ -15,7 +15,7 @@ from models.space import Space
 from search.paths import edge_weights, exit_chances, exits_of, node_chances
 
 COLOURS = (
-    "#9e9e9e",
+    "#7a7a7a",
     "#1f77b4",
     "#2ca02c",
     "#d62728",
@@ -104,9 +104,19 @@ def draw_cell(axes: Axes, derived: Space, module: str) -> None:
             (operation,) = derived.cell_operations(module, node, source)
             colour = _colour(derived.cell.operations, operation)
             _arrow(axes, places[source], places[f"n{node}"], colour, 2.0)
-            x = 0.5 * (places[source][0] + places[f"n{node}"][0])
-            y = 0.5 * (places[source][1] + places[f"n{node}"][1])
-            axes.text(x, y, operation, color=colour, fontsize=8, ha="center", va="bottom")
+            x = 0.6 * places[source][0] + 0.4 * places[f"n{node}"][0]
+            y = 0.6 * places[source][1] + 0.4 * places[f"n{node}"][1]
+            axes.text(
+                x,
+                y,
+                operation,
+                color=colour,
+                fontsize=8,
+                ha="center",
+                va="center",
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5},
+                zorder=4,
+            )
         _arrow(axes, places[f"n{node}"], places["out"], "#cccccc", 1.0)
     for name, (x, y) in places.items():
         axes.text(

@@ -136,7 +136,7 @@ def facts(
         "preset": config.preset,
         "degradation": config.degradation,
         "prior_tier": None if fitted is None else fitted.info.tier,
-        **provenance(),
+        **{name: str(value) for name, value in provenance().items()},
     }
 
 
@@ -186,8 +186,10 @@ def summary(
     seconds: float,
 ) -> str:
     """Return what was found, how far the logits moved, and the next command."""
+    found = genotype.space
     paths = (
-        f"  {m:<7}{'-'.join(map(str, genotype.space.path(m)))}" for m in genotype.space.modules
+        f"  {m:<7}{'-'.join(map(str, (found.trellis(m).start, *found.path(m))))}"
+        for m in found.modules
     )
     own = folder.path / FOUND
     file = FOUND if config.out is None else own.as_posix()
