@@ -22,8 +22,8 @@ from train.checkpoint import CheckpointError
 from train.config import ConfigError
 from train.interrupt import Interrupted
 from train.learner import TrainingError
-from train.loop import Outcome
 from train.pace import PaceError
+from train.progress import Outcome
 from train.run_folder import RunFolder, RunFolderError
 
 LOG = logging.getLogger(__name__)

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -21,8 +20,9 @@ from data.validation import Validation
 from models.artifact import save_network, save_params
 from train import checkpoint
 from train.interrupt import Interrupted, StopRequest
-from train.learner import Learner, StepOptions, StepResult
+from train.learner import Learner, StepResult
 from train.pace import PROBE_SHARE, Costs, Deadline, steps_within, time_steps
+from train.progress import LoopOptions, Outcome, Progress
 from train.run_folder import RunFolder
 from train.schedules import cosine
 from train.validate import Scores, picture, spread, validate
@@ -32,52 +32,6 @@ PICTURE_ROWS = 4
 LOG_EVERY = 10
 PACE_EVERY = 50
 Batches = Callable[[int, int], Generator[Batch]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoopOptions:
-    """Length, rates and intervals of a run. One of `steps` and `seconds` is given."""
-
-    steps: int | None = None
-    seconds: float | None = None
-    """Wall time since `begun` in which everything must be over."""
-    begun: float = field(default_factory=time.monotonic)
-    spare: float = 6.0
-    """Part of `seconds` for what this loop does not see: starting Python, the last table."""
-    lr: float = 4e-4
-    lr_min: float = 1e-7
-    warmup: int = 0
-    validate_every: int = 500
-    validate_pairs: int = 10
-    checkpoint_every: int = 200
-    step: StepOptions = field(default_factory=StepOptions)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a finished run leaves."""
-
-    steps: int
-    scores: Scores
-    """Of the full validation set, with the averaged weights after the last step."""
-    best_step: int
-    best_psnr: float
-    """Of the pairs that are validated during training; the best weights were chosen by it."""
-
-
-@dataclass
-class Progress:
-    """Where a run stands: everything but the weights that a checkpoint needs."""
-
-    step: int = 0
-    plan: list[tuple[int, int]] = field(default_factory=list)
-    best_psnr: float | None = None
-    best_step: int = 0
-
-    @property
-    def total(self) -> int:
-        """Steps of the whole run, as planned now."""
-        return self.plan[-1][1]
 
 
 def train(

@@ -25,8 +25,9 @@ from train.config import (
     to_dict,
 )
 from train.learner import StepOptions
-from train.loop import Batches, LoopOptions
+from train.loop import Batches
 from train.presets import PRESETS, Preset, default_preset
+from train.progress import LoopOptions
 from train.run_folder import RunFolder, find_run, start_run
 
 Config = TypeVar("Config", bound=CommonConfig)

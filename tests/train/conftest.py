@@ -16,7 +16,8 @@ from data.validation import Validation, fixed_lq
 from models.network import FaceSR
 from models.space import CellSpace, Space, Trellis, Width
 from train.learner import StepOptions
-from train.loop import LoopOptions, Outcome, train
+from train.loop import train
+from train.progress import LoopOptions, Outcome
 from train.run_folder import RunFolder
 
 CPU = torch.device("cpu")
