@@ -40,13 +40,14 @@ from evaluation.report import (  # noqa: E402
     write_results,
 )
 from models.artifact import ArtifactError, Loaded, load_network, newest_network  # noqa: E402
+from models.device import DEVICES, choose_device  # noqa: E402
 from models.restorer import restore  # noqa: E402
 from models.size import count, format_table  # noqa: E402
 from models.space import CAP  # noqa: E402
-from train.config import DEVICES, CommonConfig, from_dict  # noqa: E402
+from train.config import CommonConfig, from_dict  # noqa: E402
 from train.presets import PRESETS  # noqa: E402
 from train.run_folder import RUNS, RunFolderError, start_run  # noqa: E402
-from train.session import open_faces, pick_device, preset_of  # noqa: E402
+from train.session import open_faces, preset_of  # noqa: E402
 
 USABLE = (ArtifactError, DataError, MetricError, RunFolderError, ValueError)
 """Errors that a person can mend: told in one message, without a traceback."""
@@ -138,7 +139,7 @@ def score_files(config: EvaluateConfig) -> int:
 def score_network(config: EvaluateConfig) -> int:
     """Restore and score a network's validation set, every pass."""
     path = config.checkpoint or newest_network(RUNS)
-    device = pick_device(config.device)
+    device = choose_device(config.device)
     loaded = load_network(path, device)
     net, size = loaded.net, count(loaded.net).total
     print(f"{path}\n{format_table(net)}")

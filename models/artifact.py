@@ -8,9 +8,8 @@ from a stranger is safe to open, and one that is broken gives an `ArtifactError`
 from __future__ import annotations
 
 import json
-import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from models.files import write_whole
 from models.network import FaceSR
 from models.space import Space, SpaceError
 from models.zoo import ZOO, build
@@ -71,7 +71,7 @@ def save_network(
     """
     texts = _texts(net, metadata)
     tensors = _tensors_of(net, state)
-    _atomically(Path(path), lambda part: save_file(tensors, part, metadata=texts))
+    write_whole(Path(path), lambda part: save_file(tensors, part, metadata=texts))
 
 
 def save_params(
@@ -87,7 +87,7 @@ def save_params(
         "params_ema": _tensors_of(net, params_ema),
         "metadata": _texts(net, metadata),
     }
-    _atomically(Path(path), lambda part: torch.save(content, part))
+    write_whole(Path(path), lambda part: torch.save(content, part))
 
 
 def load_network(path: Path, device: torch.device | str = "cpu") -> Loaded:
@@ -155,19 +155,6 @@ def _tensors_of(net: nn.Module, state: Mapping[str, Tensor] | None) -> dict[str,
 def _texts(net: nn.Module, metadata: Mapping[str, Any] | None) -> dict[str, str]:
     everything = {"format": FORMAT, **(metadata or {}), **describe(net)}
     return {key: json.dumps(value, sort_keys=True) for key, value in everything.items()}
-
-
-def _atomically(path: Path, write: Callable[[str], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, sync it, then put it in place."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(str(part))
-        with part.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -95,9 +95,7 @@ class Fusion(nn.Module):
         self.join_sr = EndMixer(space, "sr", sr_channels, out)
         self.join_priors = nn.ModuleDict(
             {
-                p: EndMixer(
-                    space, p, {e: nodes * space.filters(p, e) for e in space.ends(p)}, out
-                )
+                p: EndMixer(space, p, {e: nodes * space.filters(p, e) for e in space.ends(p)}, out)
                 for p in space.priors
             }
         )

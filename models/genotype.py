@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from models.files import write_whole
 from models.space import Space, SpaceError
 
 FORMAT = "facesr-genotype"
@@ -101,20 +100,8 @@ def _strings(data: Any, where: str) -> dict[str, str]:
 
 def save_genotype(path: Path, genotype: Genotype) -> None:
     """Write found.json whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(genotype.to_json(), file, indent=1)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    text = json.dumps(genotype.to_json(), indent=1) + "\n"
+    write_whole(path, lambda part: Path(part).write_text(text, encoding="utf-8"))
 
 
 def load_genotype(path: Path) -> Genotype:

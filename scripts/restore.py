@@ -25,12 +25,11 @@ from data.errors import DataError, listing  # noqa: E402
 from data.folders import by_name, image_name, list_images, read_rgb, write_png  # noqa: E402
 from evaluation.alignment import ALIGNED, alignment  # noqa: E402
 from models.artifact import ArtifactError, load_network, newest_network  # noqa: E402
+from models.device import DEVICES, choose_device  # noqa: E402
 from models.restorer import restore  # noqa: E402
 from models.size import count  # noqa: E402
-from train.config import DEVICES  # noqa: E402
 from train.presets import PRESETS  # noqa: E402
 from train.run_folder import RUNS, RunFolderError, start_run  # noqa: E402
-from train.session import pick_device  # noqa: E402
 
 LONGEST_SIDE = 1024
 """px; a larger LQ would take tens of gigabytes, and is no LQ."""
@@ -68,7 +67,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def run(flags: argparse.Namespace) -> int:
     """Check every picture, restore all, tell where they are."""
     path = flags.checkpoint or newest_network(RUNS)
-    device = pick_device(flags.device)
+    device = choose_device(flags.device)
     loaded = load_network(path, device)
     print(f"{path}: {count(loaded.net).total:,} parameters, device {device}")
     pictures = open_pictures(flags.faces)

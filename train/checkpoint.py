@@ -12,13 +12,14 @@ import hashlib
 import io
 import json
 import logging
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from models.files import write_whole
 
 KEPT = 2
 """Checkpoints that stay on disk."""
@@ -81,27 +82,7 @@ def has_checkpoint(folder: Path) -> bool:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace the file's content at once: a reader sees the old or the new, never a part."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the renaming itself durable, where the system can."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    write_whole(path, lambda part: Path(part).write_bytes(content))
 
 
 def _verify(marker: Path) -> bytes:

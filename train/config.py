@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from models.device import DEVICES
 from models.space import CAP, PRIORS
 from train.losses import LOSSES
 from train.presets import PRESETS
 
 DEGRADATIONS = ("second-order", "first-order")
-DEVICES = ("auto", "cuda", "mps", "cpu")
 SWITCH = ("auto", "on", "off")
 FREE_ON_RESUME = frozenset({"out", "resume", "dry_run", "workers", "device", "threads", "cache"})
 """Fields that a resumed run may change; every other one must be as it was."""

@@ -14,6 +14,7 @@ import torch
 
 from data.batches import Batch, BatchMaker, batch_stream
 from data.sources import FaceSource, OpenedData, open_data
+from models.device import choose_device
 from train.checkpoint import write_bytes
 from train.config import (
     CommonConfig,
@@ -44,7 +45,7 @@ def read_flags(
     typed = parse_flags(cls, argv, description)
     if not typed.get("resume", False):
         config = from_dict(cls, typed)
-        device = pick_device(config.device).type
+        device = choose_device(config.device).type
         fallback = default_preset(search=search, has_data=config.data is not None, device=device)
         return filled(config, config.preset or fallback), None
     folder = find_run(command, typed.get("out"))
@@ -72,15 +73,6 @@ def kept_file(folder: RunFolder, source: Path) -> Path:
     return folder.path / source.name
 
 
-def pick_device(name: str) -> torch.device:
-    """Return the device of a `--device` flag; auto = cuda, mps, cpu."""
-    if name != "auto":
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
 def wants_bf16(switch: str, device: torch.device) -> bool:
     """Return whether to use bfloat16 autocast.
 
@@ -102,7 +94,7 @@ def set_up_torch(config: CommonConfig) -> torch.device:
     if config.threads > 0:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    return pick_device(config.device)
+    return choose_device(config.device)
 
 
 def preset_of(config: CommonConfig) -> Preset:
