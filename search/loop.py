@@ -61,6 +61,8 @@ class SearchOutcome:
     """Mean total-variation distance of the probabilities from uniform, 0..1."""
     entropy: float
     """Mean entropy over its largest value, 0..1."""
+    signal: float
+    """Root mean square t of the logits' gradients: 1 is noise (`search.agreement`)."""
     architecture_steps: int
 
 
@@ -171,6 +173,7 @@ class _Search:
             chances,
             uniform_distance(chances),
             mean_entropy(chances),
+            self.searcher.signal.value(),
             max(self.step - self.plan.warmup, 0),
         )
 
@@ -186,6 +189,7 @@ class _Search:
             **means,
             entropy=found.entropy,
             distance=found.distance,
+            signal=found.signal,
             skips=share_of_skips(choices),
             skip_probability=skip_probability(space, found.probabilities),
             lr=self._rate(step),
@@ -194,12 +198,13 @@ class _Search:
             genotype=choices,
         )
         LOG.info(
-            "step %d of %d: %s, distance from uniform %.4f, entropy %.4f, skips %.2f",
+            "step %d of %d: %s, distance from uniform %.4f, entropy %.4f, signal %.2f, skips %.2f",
             self.step,
             self.plan.total,
             ", ".join(f"{name} {value:.4f}" for name, value in means.items()),
             found.distance,
             found.entropy,
+            found.signal,
             share_of_skips(choices),
         )
         self.losses = {name: [] for name in self.losses}

@@ -165,6 +165,7 @@ def found_genotype(
             "architecture_steps": outcome.architecture_steps,
             "distance_from_uniform": outcome.distance,
             "entropy": outcome.entropy,
+            "signal": outcome.signal,
         },
     )
 
@@ -205,6 +206,7 @@ def summary(
         f"architecture steps: {outcome.architecture_steps}",
         f"mean total-variation distance from uniform: {outcome.distance:.4f}",
         f"mean entropy (1 = uniform): {outcome.entropy:.4f}",
+        f"agreement of the logits' gradients, rms t (1 = noise): {outcome.signal:.2f}",
         f"parameters: {genotype.counts['parameters']:,}, with learned buffers "
         f"{genotype.counts['total']:,} (cap {config.cap:,})",
         f"genotype: {own} and {FOUND}",

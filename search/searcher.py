@@ -14,6 +14,7 @@ from data.batches import Batch
 from data.sampling import sample_rng
 from models.mixing import MixWeights
 from models.network import FaceSR
+from search.agreement import GradientSignal
 from search.logits import Logits
 from search.relaxations import STRATEGIES
 from train.learner import BETAS, TrainingError, face_maps, pass_weights
@@ -63,6 +64,7 @@ class Searcher:
         self.logit_optimizer = torch.optim.Adam(
             self.vectors, lr=options.logits_lr, betas=LOGIT_BETAS
         )
+        self.signal = GradientSignal([len(vector) for vector in self.vectors])
         self._relax = STRATEGIES[options.strategy]
         self._loss = LOSSES[options.loss]
 
@@ -97,6 +99,7 @@ class Searcher:
                 _check("gradient of the logits", float(gradient.abs().max()), step, batch)
         for vector, gradient in zip(self.vectors, gradients, strict=True):
             vector.grad = gradient
+        self.signal.add(gradients)
         self.logit_optimizer.step()
         return loss.item()
 
@@ -122,6 +125,7 @@ class Searcher:
             "weight_optimizer": self.weight_optimizer.state_dict(),
             "logits": self.logits.state(),
             "logit_optimizer": self.logit_optimizer.state_dict(),
+            "signal": self.signal.state(),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -130,6 +134,7 @@ class Searcher:
         self.weight_optimizer.load_state_dict(state["weight_optimizer"])
         self.logits.load(state["logits"])
         self.logit_optimizer.load_state_dict(state["logit_optimizer"])
+        self.signal.load(state["signal"])
 
 
 def _check(what: str, value: float, step: int, batch: Batch) -> None:
