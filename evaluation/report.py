@@ -98,7 +98,7 @@ def table(report: Report) -> str:
     if report.bicubic:
         rows.append(("bicubic", report.bicubic))
     several = len(report.passes) > 1
-    for number, one in enumerate(report.passes):
+    for number, one in enumerate(report.passes, start=1):
         rows.append((f"pass {number}" if several else "restored", one))
     lines = [f"{'':<10}{'PSNR (dB)':>12}{'SSIM':>10}{'gain (dB)':>12}"]
     for name, one in rows:

@@ -86,7 +86,7 @@ def result_table(
     for i in range(len(scores.psnr)):
         value = scores.mean_psnr(i)
         gain = value - bicubic
-        lines.append(f"{f'pass {i}':<12}{value:>10.3f}{gain:>+8.3f}{scores.mean_ssim(i):>9.4f}")
+        lines.append(f"{f'pass {i + 1}':<12}{value:>10.3f}{gain:>+8.3f}{scores.mean_ssim(i):>9.4f}")
     lines += [
         f"{len(scores.indices)} pairs, {outcome.steps} steps, {seconds / 60:.1f} minutes",
         f"best weights: {folder.best} (step {outcome.best_step})",

@@ -66,7 +66,7 @@ def test_every_end_of_the_fusion_trellis_returns_to_the_base_grid(scale: int) ->
 
 def test_every_parameter_of_a_derived_network_gets_a_gradient() -> None:
     net = FaceSR(random_genotype(SMALL, random.Random(5)))
-    sum(o.square().mean() for o in net(_lq(batch=2))).backward()  # type: ignore[union-attr]
+    torch.stack([o.square().mean() for o in net(_lq(batch=2))]).sum().backward()
     dead = [n for n, p in net.named_parameters() if p.grad is None]
     assert dead == []
 

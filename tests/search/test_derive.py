@@ -128,7 +128,11 @@ def test_fronts_keep_only_unbeaten_points() -> None:
 def test_product_and_best_pair_equal_all_pairs() -> None:
     rng = np.random.default_rng(0)
     a, b = (
-        leaf(rng.normal(size=40), rng.integers(1, 100, 40), [{n: str(i)} for i in range(40)])
+        leaf(
+            rng.normal(size=40).tolist(),
+            rng.integers(1, 100, 40).tolist(),
+            [{n: str(i)} for i in range(40)],
+        )
         for n in "ab"
     )
     limit = 70

@@ -92,7 +92,8 @@ def test_sample_computes_one_path_and_one_cell_with_coefficient_exactly_one() ->
 def test_sampled_gradient_reaches_the_drawn_decisions_only() -> None:
     logits = Logits(SPACE, seed=2)
     weights = gumbel(SPACE, logits, some_rng(5), 1.0)
-    sum(weights.values[n][i] for n, kept in weights.active.items() for i in kept).backward()
+    used = [weights.values[n][i] for n, kept in weights.active.items() for i in kept]
+    torch.stack(used).sum().backward()
     for name, vector in logits.vectors.items():
         if name.endswith("/op"):
             drawn = len(weights.active[name]) == 1
@@ -104,7 +105,7 @@ def test_paths_are_sampled_equally_often_at_uniform_logits() -> None:
     for vector in logits.parameters():
         vector.data.zero_()
     rng = some_rng(1)
-    seen: Counter[tuple[int, ...]] = Counter()
+    seen: Counter[tuple[tuple[str, tuple[int, ...]], ...]] = Counter()
     for _ in range(300):
         weights = gumbel(SPACE, logits, rng, 1.0)
         seen[

@@ -69,12 +69,12 @@ def test_a_failed_save_is_an_error_and_leaves_the_one_before(
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(CheckpointError, match="No space left"):
         save(tmp_path, _state(2), 2)
     monkeypatch.undo()
     assert load_latest(tmp_path)[0] == 1
-    assert not list(tmp_path.glob(".*.tmp"))
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_old_ones_stay_until_the_new_one_was_read_back(
