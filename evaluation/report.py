@@ -125,7 +125,7 @@ def _csv(report: Report) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     has_floor = report.bicubic is not None
     names = ["bicubic"] if has_floor else []
-    names += [f"pass{number}" for number in range(len(report.passes))]
+    names += [f"pass{number + 1}" for number in range(len(report.passes))]
     writer.writerow(["name", *(f"{kind}_{name}" for name in names for kind in ("psnr", "ssim"))])
     for image in report.images:
         scores = [image.bicubic, *image.passes] if image.bicubic and has_floor else image.passes

@@ -180,7 +180,7 @@ class _Run:
         step, options = self.progress.step, self.options
         last = step == self.progress.total
         if step % LOG_EVERY == 0 or last:
-            parts = {f"loss_pass{i}": value for i, value in enumerate(result.passes)}
+            parts = {f"loss_pass{i}": value for i, value in enumerate(result.passes, start=1)}
             numbers = {"loss": result.loss, **parts, "lr": rate, "norm": result.norm}
             self.folder.log("train", step, **numbers, waited=round(waited, 4))
         if step % options.validate_every == 0 and not last:

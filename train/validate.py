@@ -38,8 +38,8 @@ class Scores:
         """Return the means for the log: psnr, ssim (last pass), those of each pass, images."""
         rows: dict[str, float | int] = {"psnr": self.mean_psnr(), "ssim": self.mean_ssim()}
         for i in range(len(self.psnr)):
-            rows[f"psnr_pass{i}"] = self.mean_psnr(i)
-            rows[f"ssim_pass{i}"] = self.mean_ssim(i)
+            rows[f"psnr_pass{i + 1}"] = self.mean_psnr(i)
+            rows[f"ssim_pass{i + 1}"] = self.mean_ssim(i)
         return {**rows, "images": len(self.indices)}
 
 

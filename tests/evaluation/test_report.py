@@ -39,7 +39,7 @@ def test_files_hold_what_the_report_says(tmp_path: Path) -> None:
     assert json.loads(json_path.read_text()) == results(report())
     rows = list(csv.DictReader(csv_path.open()))
     assert [row["name"] for row in rows] == ["a", "b", "c"]
-    assert [float(row["psnr_pass1"]) for row in rows] == [25.0, 29.0, 24.0]
+    assert [float(row["psnr_pass2"]) for row in rows] == [25.0, 29.0, 24.0]
     assert {path.name for path in json_path.parent.iterdir()} == {"results.json", "per_image.csv"}
 
 
@@ -54,7 +54,7 @@ def test_without_lq_there_is_no_bicubic(tmp_path: Path) -> None:
 
 def test_the_table_tells_the_gain_of_every_pass() -> None:
     text = table(report())
-    assert "pass 0" in text
+    assert "pass 2" in text
     assert "+5.000" in text
     assert "+6.000" in text
     assert "3 images, 123 parameters" in text
