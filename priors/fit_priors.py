@@ -19,11 +19,12 @@ from models.size import count  # noqa: E402
 from models.space import PRIORS  # noqa: E402
 from models.student import Student  # noqa: E402
 from priors.checks import check, table  # noqa: E402
-from priors.fitted import FittedPriors, fit_or_load, save  # noqa: E402
+from priors.fitted import FittedPriors, save  # noqa: E402
 from priors.pictures import prior_sheet  # noqa: E402
 from priors.tiers import TIERS  # noqa: E402
 from train import ending, session  # noqa: E402
 from train.config import CommonConfig, flag  # noqa: E402
+from train.prior_fit import fitted_priors  # noqa: E402
 from train.run_folder import RunFolder  # noqa: E402
 
 COMMAND = "fit_priors"
@@ -57,16 +58,18 @@ def main(argv: Sequence[str]) -> int:
         print("Dry run: all is there. Leave out --dry-run to fit.")
         return 0
     folder = session.open_folder(config, COMMAND, found)
-    fitted = fit_or_load(
-        data.train,
+    fitted = fitted_priors(
+        config,
         priors,
-        folder=config.cache / "priors",
-        tier=config.tier,
+        data,
         size=preset.student_size,
-        student_steps=config.student_steps or preset.student_steps,
         scale=preset.scale,
         device=device,
+        tier=config.tier,
+        steps=config.student_steps,
+        seed=config.seed,
     )
+    assert fitted is not None
     seconds = time.monotonic() - begun
     show(fitted, data, folder, seconds)
     print(next_command(config, priors))

@@ -24,9 +24,9 @@ from search.derive import derive  # noqa: E402
 from search.logits import Logits  # noqa: E402
 from search.loop import Batches, SearchOutcome, SearchPlan, search  # noqa: E402
 from search.picture import draw_genotype  # noqa: E402
-from search.prior_fit import fitted_priors  # noqa: E402
 from search.searcher import SearchOptions  # noqa: E402
 from train import ending, session  # noqa: E402
+from train.prior_fit import fitted_priors  # noqa: E402
 from train.run_folder import RunFolder, provenance  # noqa: E402
 
 COMMAND = "search"
@@ -46,7 +46,9 @@ def main(argv: Sequence[str]) -> int:
         print("Dry run: all is there. Leave out --dry-run to search.")
         return 0
     folder = session.open_folder(config, COMMAND, found)
-    fitted = fitted_priors(config, space, data, device)
+    fitted = fitted_priors(
+        config, space.priors, data, size=space.student_size, scale=space.scale, device=device
+    )
     torch.manual_seed(config.seed)
     net = FaceSR(space)
     if fitted is not None and net.student is not None:

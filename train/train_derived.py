@@ -21,8 +21,8 @@ from train.config import DerivedConfig  # noqa: E402
 from train.derived import chosen_genotype  # noqa: E402
 from train.initial import load_initial  # noqa: E402
 from train.loop import train  # noqa: E402
+from train.prior_fit import fitted_priors  # noqa: E402
 from train.run_folder import RunFolder  # noqa: E402
-from train.student_weights import load_student  # noqa: E402
 
 COMMAND = "train_derived"
 
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
     folder = session.open_folder(config, COMMAND, found)
     if found is None:
         session.keep_file(folder, config.genotype)
-    origin = _saved_origin(folder) or _first_weights(net, config, data)
+    origin = _saved_origin(folder) or _first_weights(net, config, data, device)
     outcome = train(
         net,
         batches=session.batches_of(config, data.train, net.scale),
@@ -75,18 +75,19 @@ def _saved_origin(folder: RunFolder) -> dict[str, Any] | None:
     return {name: metadata[name] for name in ("init", "priors")}
 
 
-def _first_weights(net: FaceSR, config: DerivedConfig, data: OpenedData) -> dict[str, Any]:
+def _first_weights(
+    net: FaceSR, config: DerivedConfig, data: OpenedData, device: torch.device
+) -> dict[str, Any]:
     """Load `--init`, or the student of the fitted priors; return where the weights come from."""
     if config.init is not None:
         return {"init": load_initial(net, config.init), "priors": None}
-    fitted = load_student(
-        net,
-        data.train,
-        store=config.cache / "priors",
-        steps=session.preset_of(config).student_steps,
-        seed=config.seed,
-    )
-    return {"init": None, "priors": fitted}
+    size, priors = net.space.student_size, net.space.priors
+    fitted = fitted_priors(config, priors, data, size=size, scale=net.scale, device=device)
+    if fitted is None or net.student is None:
+        return {"init": None, "priors": {}}
+    fitted.load_into(net.student)
+    marks = {"fingerprint": fitted.fingerprint, "tier": fitted.info.tier}
+    return {"init": None, "priors": marks}
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -51,14 +52,19 @@ def student_calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """Return the priors of every student that was asked for; none is fitted, they become 0.01."""
     calls: list[tuple[str, ...]] = []
 
-    def load(net: FaceSR, source: object, **_: Any) -> dict[str, str]:
-        calls.append(net.space.priors)
-        if net.student is not None:
-            for value in net.student.parameters():
-                torch.nn.init.constant_(value, 0.01)
-        return {"fingerprint": "cd", "tier": "quick"}
+    class Fit:
+        fingerprint = "cd"
+        info = SimpleNamespace(tier="quick")
 
-    monkeypatch.setattr(train_derived, "load_student", load)
+        def load_into(self, student: torch.nn.Module) -> None:
+            for value in student.parameters():
+                torch.nn.init.constant_(value, 0.01)
+
+    def fitted(config: object, priors: tuple[str, ...], *_: object, **__: object) -> Fit | None:
+        calls.append(priors)
+        return Fit() if priors else None
+
+    monkeypatch.setattr(train_derived, "fitted_priors", fitted)
     return calls
 
 
@@ -107,7 +113,7 @@ def test_resume_keeps_the_genotype_and_the_student_that_it_began_with(
     with pytest.raises(_Stopped):
         train_derived.main(_flags(found, "run"))
     monkeypatch.undo()
-    monkeypatch.setattr(train_derived, "load_student", None)
+    monkeypatch.setattr(train_derived, "fitted_priors", None)
     _write(found, ())
     out = found.parent / "run"
     assert ending.run(train_derived.main, ["--resume", "--out", str(out)]) == 0
