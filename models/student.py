@@ -13,14 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.colour_classes import cheek_colour
 from models.space import PRIOR_CHANNELS, PRIORS
 from models.student_heads import ConvAct, DictHead, HeatHead, ParseHead, Up, pixel_centres
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-CHEEK = (0.37, 0.63, 0.48, 0.63)
-"""Left, right, top and bottom of the cheeks and nose, as shares of the side."""
 
 
 def student_input(face: Tensor, size: int) -> Tensor:
@@ -31,12 +29,6 @@ def student_input(face: Tensor, size: int) -> Tensor:
         face, (size, size), mode="bicubic", align_corners=False, antialias=True
     )
     return resized.clamp(0, 1)
-
-
-def cheek_colour(x: Tensor) -> Tensor:
-    """Mean colour (B, 3, 1, 1) of the cheeks of aligned faces (B, 3, S, S)."""
-    left, right, top, bottom = (round(share * x.shape[-1]) for share in CHEEK)
-    return x[:, :, top:bottom, left:right].mean((2, 3), keepdim=True)
 
 
 class Student(nn.Module):
@@ -76,17 +68,17 @@ class Student(nn.Module):
         self.down3 = nn.Sequential(
             ConvAct(quarter, eighth, 2), ConvAct(eighth, eighth), ConvAct(eighth, eighth)
         )
-        self.up2 = Up(eighth, quarter, convs=2)
-        self.up1 = Up(quarter, half, convs=2)
+        self.up2 = Up(eighth, quarter)
+        self.up1 = Up(quarter, half)
         makers = {
-            "parse": lambda: ParseHead(half, full, channels["parse"]),
+            "parse": lambda: ParseHead(half, channels["parse"]),
             "heat": lambda: HeatHead(half, channels["heat"]),
             "dict": lambda: DictHead(half, codes, code_dim),
         }
         self.heads = nn.ModuleDict({prior: makers[prior]() for prior in self.priors})
 
-    def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What the heads read: decoded features (B, 24, S/2, S/2), first ones (B, 16, S, S).
+    def features(self, x: Tensor) -> Tensor:
+        """What the heads read: decoded features (B, 24, S/2, S/2).
 
         Args:
             x: (B, 3, S, S) LQ face in [0, 1].
@@ -98,10 +90,9 @@ class Student(nn.Module):
         line = pixel_centres(x.shape[-1], x).to(x.dtype) * 2 - 1
         place = torch.stack(torch.meshgrid(line.abs(), line, indexing="xy"))
         entry = [x - 0.5, 2 * (x - cheek_colour(x)), place.expand(len(x), -1, -1, -1)]
-        full = self.enter(torch.cat(entry, 1))
-        half = self.down1(full)
+        half = self.down1(self.enter(torch.cat(entry, 1)))
         quarter = self.down2(half)
-        return self.up1(self.up2(self.down3(quarter), quarter), half), full
+        return self.up1(self.up2(self.down3(quarter), quarter), half)
 
     def logits(self, x: Tensor) -> dict[str, Tensor]:
         """Raw scores of each head, for distillation.
@@ -109,10 +100,10 @@ class Student(nn.Module):
         Args:
             x: (B, 3, S, S) LQ face in [0, 1], S a multiple of 8.
         Returns:
-            parse (B,12,S,S), heat (B,26,S/2,S/2), dict (B,512,S/2,S/2).
+            parse (B,12,S/2,S/2), heat (B,26,S/2,S/2), dict (B,512,S/2,S/2).
         """
-        half, full = self.features(x)
-        return {prior: head(x, half, full) for prior, head in self.heads.items()}
+        half = self.features(x)
+        return {prior: head(x, half) for prior, head in self.heads.items()}
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """(B, 3, S, S) in [0, 1] -> maps of each asked prior, float32 (B, C, S, S)."""

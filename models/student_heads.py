@@ -15,6 +15,12 @@ PLACE_SIZE = 16
 """Side of the parse head's map of usual classes."""
 CHANCE_FLOOR = 1e-3
 """Added to a guessed probability before its logarithm: no class is ever ruled out."""
+PATCH, PATCH_GRID = 11, 64
+"""Side of the points' patches, and of the half-size face for which they are."""
+CONTRAST_FLOOR = 1e-2
+"""Squared contrast of a patch below which a correlation fades."""
+FIRST_GAIN, FIRST_SHAPE = 5.0, 0.5
+"""Of a correlation in a response, and of a point's own move in the shape."""
 HEAT_SIGMA = 2.0 / 128
 """Standard deviation of a drawn heat peak, as a share of the side (2 px at 128)."""
 WINDOW_SIGMA = 8.0 / 128
@@ -43,6 +49,11 @@ def draw_points(points: Tensor, size: int, sigma: float = HEAT_SIGMA) -> Tensor:
     return down[..., :, None] * across[..., None, :]
 
 
+def doubled(maps: Tensor) -> Tensor:
+    """Maps (B, C, h, w) enlarged bilinearly to (B, C, 2h, 2w)."""
+    return functional.interpolate(maps, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
 class ConvAct(nn.Sequential):
     """A 3x3 convolution and a LeakyReLU, (B, cin, h, w) -> (B, cout, h/stride, w/stride)."""
 
@@ -54,68 +65,107 @@ class ConvAct(nn.Sequential):
 
 
 class Up(nn.Module):
-    """Decoder step: doubles the coarse features, joins the finer ones (and `extra` more)."""
+    """Decoder step: doubles the coarse features, joins the finer ones, two convolutions."""
 
-    def __init__(self, coarse: int, fine: int, extra: int = 0, convs: int = 1) -> None:
+    def __init__(self, coarse: int, fine: int) -> None:
         super().__init__()
-        rest = [ConvAct(fine, fine) for _ in range(convs - 1)]
-        self.body = nn.Sequential(ConvAct(coarse + fine + extra, fine), *rest)
+        self.body = nn.Sequential(ConvAct(coarse + fine, fine), ConvAct(fine, fine))
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
-        """(B, coarse, h, w), (B, fine + extra, 2h, 2w) -> (B, fine, 2h, 2w)."""
-        doubled = functional.interpolate(coarse, scale_factor=2.0, mode="nearest")
-        return self.body(torch.cat([doubled, fine], 1))
+        """(B, coarse, h, w), (B, fine, 2h, 2w) -> (B, fine, 2h, 2w)."""
+        larger = functional.interpolate(coarse, scale_factor=2.0, mode="nearest")
+        return self.body(torch.cat([larger, fine], 1))
 
 
 class ParseHead(nn.Module):
-    """Class scores at full size: corrections of what place and colour alone say.
+    """Class scores: corrections of what place and colour alone say.
 
-    The usual classes of each place are a small map, learned from the teacher's atlas; a few
-    closed-form rounds of EM at half size fit them to the face (models/colour_classes.py).
+    The usual classes of each place (a small map) and their usual colours are learned from the
+    teacher; a few closed-form rounds of EM fit them to the face (models/colour_classes.py).
     """
 
-    learned_buffers: tuple[str, ...] = ("place",)
+    learned_buffers: tuple[str, ...] = ("place", "colour", "variance")
     place: Tensor
+    """(classes, PLACE_SIZE, PLACE_SIZE) log-chance of each class."""
+    colour: Tensor
+    """(classes, 3) usual colour relative to the cheek."""
+    variance: Tensor
+    """(classes, 3) variance of the colour within a face."""
 
-    def __init__(self, coarse: int, fine: int, classes: int) -> None:
+    def __init__(self, features: int, classes: int) -> None:
         super().__init__()
-        self.up = Up(coarse, fine, classes)
-        self.score = nn.Conv2d(fine, classes, 1)
+        self.join = ConvAct(features + classes, features)
+        self.score = nn.Conv2d(features, classes, 1)
         nn.init.zeros_(self.score.weight)
         nn.init.zeros_(self.score.bias)  # type: ignore[arg-type]
         self.register_buffer("place", torch.zeros(classes, PLACE_SIZE, PLACE_SIZE))
+        self.register_buffer("colour", torch.zeros(classes, 3))
+        self.register_buffer("variance", torch.full((classes, 3), 0.01))
 
-    def forward(self, face: Tensor, half: Tensor, full: Tensor) -> Tensor:
-        """(B,3,S,S), (B,coarse,S/2,S/2), (B,fine,S,S) -> logits (B,classes,S,S)."""
+    def forward(self, face: Tensor, half: Tensor) -> Tensor:
+        """(B,3,S,S), (B,features,S/2,S/2) -> logits (B,classes,S/2,S/2)."""
         usual = functional.interpolate(
             self.place[None], half.shape[-2:], mode="bilinear", align_corners=False
         )[0]
         with torch.no_grad():
-            guess = colour_classes(functional.avg_pool2d(face, 2), usual)
-            guess = functional.interpolate(guess.exp(), scale_factor=2.0, mode="bilinear")
-        decoded = self.up(half, torch.cat([full, guess.to(full.dtype)], 1))
+            small = functional.avg_pool2d(face, 2)
+            guess = colour_classes(small, usual, self.colour, self.variance).exp()
+        decoded = self.join(torch.cat([half, guess.to(half.dtype)], 1))
         return self.score(decoded) + (guess + CHANCE_FLOOR).log()
 
     def maps(self, logits: Tensor) -> Tensor:
         """Logits -> class probabilities (B, classes, S, S)."""
-        return logits.float().softmax(1)
+        return doubled(logits.float()).softmax(1)
+
+
+def correlation(grey: Tensor, patches: Tensor) -> Tensor:
+    """Normalised cross-correlation (B, N, h, w) in [-1, 1] of patches (N, k, k) over (B, 1, h, w).
+
+    The patches are shrunk or enlarged from a grid of PATCH_GRID pixels to one of h.
+    """
+    width = max(3, round(patches.shape[-1] * grey.shape[-1] / PATCH_GRID) // 2 * 2 + 1)
+    kernels = patches[:, None]
+    if width != patches.shape[-1]:
+        kernels = functional.interpolate(kernels, (width, width), mode="area")
+    kernels = kernels - kernels.mean((2, 3), keepdim=True)
+    kernels = kernels / (kernels.square().sum((2, 3), keepdim=True) + 1e-8).sqrt()
+    padded = functional.pad(grey, (width // 2,) * 4, mode="replicate")
+    mean = functional.avg_pool2d(padded, width, 1)
+    energy = width**2 * (functional.avg_pool2d(padded**2, width, 1) - mean**2)
+    return functional.conv2d(padded, kernels) / (energy.clamp_min(0) + CONTRAST_FLOOR).sqrt()
 
 
 class HeatHead(nn.Module):
-    """One response per point at half size; its peak inside the point's window is the point."""
+    """One response per point at half size; its peak inside the point's window is the point.
 
-    learned_buffers: tuple[str, ...] = ("mean_points",)
+    A response starts as the correlation with the average patch around the point, which comes from
+    the teacher like the mean places; the features add to it. A linear map of all the points then
+    keeps them in the shape of a face.
+    """
+
+    learned_buffers: tuple[str, ...] = ("mean_points", "patches")
     mean_points: Tensor
+    """(points, 2) shares of the side."""
+    patches: Tensor
+    """(points, PATCH, PATCH) grey patches on a grid of PATCH_GRID pixels."""
 
     def __init__(self, features: int, points: int) -> None:
         super().__init__()
         self.score = nn.Conv2d(features, points, 1)
+        self.gain = nn.Parameter(torch.tensor(FIRST_GAIN))
+        self.shape = nn.Linear(2 * points, 2 * points, bias=False)
+        nn.init.zeros_(self.score.weight)
+        nn.init.zeros_(self.score.bias)  # type: ignore[arg-type]
+        with torch.no_grad():
+            self.shape.weight.copy_(FIRST_SHAPE * torch.eye(2 * points))
         spread = torch.linspace(0.2, 0.8, points)
         self.register_buffer("mean_points", torch.stack([spread, spread.flip(0)], 1))
+        self.register_buffer("patches", torch.zeros(points, PATCH, PATCH))
 
-    def forward(self, face: Tensor, half: Tensor, full: Tensor) -> Tensor:
-        """(B, features, S/2, S/2) -> responses (B, points, S/2, S/2); the others are not used."""
-        return self.score(half)
+    def forward(self, face: Tensor, half: Tensor) -> Tensor:
+        """(B,3,S,S), (B,features,S/2,S/2) -> responses (B,points,S/2,S/2)."""
+        grey = functional.avg_pool2d(face.float().mean(1, keepdim=True), 2)
+        return self.score(half) + self.gain * correlation(grey, self.patches)
 
     def points(self, logits: Tensor) -> Tensor:
         """Responses -> points (B, points, 2) as shares of the side, x then y."""
@@ -124,7 +174,9 @@ class HeatHead(nn.Module):
         away = [((centres - self.mean_points[:, a, None]) / WINDOW_SIGMA) ** 2 / 2 for a in (0, 1)]
         window = away[1][:, :, None] + away[0][:, None, :]
         chance = (logits.float() - window).flatten(2).softmax(2).view_as(logits)
-        return torch.stack([chance.sum(2) @ centres, chance.sum(3) @ centres], 2)
+        peaks = torch.stack([chance.sum(2) @ centres, chance.sum(3) @ centres], 2)
+        moved = self.shape((peaks - self.mean_points).flatten(1))
+        return self.mean_points + moved.view_as(peaks)
 
     def maps(self, logits: Tensor) -> Tensor:
         """Responses -> heat maps (B, points, S, S) in [0, 1], one Gaussian peak each."""
@@ -142,7 +194,7 @@ class DictHead(nn.Module):
         self.score = nn.Conv2d(features, codes, 1)
         self.register_buffer("codebook", torch.randn(codes, code_dim))
 
-    def forward(self, face: Tensor, half: Tensor, full: Tensor) -> Tensor:
+    def forward(self, face: Tensor, half: Tensor) -> Tensor:
         """(B, features, S/2, S/2) -> logits (B, codes, S/2, S/2); the others are not used."""
         return self.score(half)
 
@@ -156,6 +208,4 @@ class DictHead(nn.Module):
 
     def maps(self, logits: Tensor) -> Tensor:
         """Logits -> (B, code_dim + 1, S, S), the half-size codes enlarged bilinearly."""
-        return functional.interpolate(
-            self.codes(logits), scale_factor=2.0, mode="bilinear", align_corners=False
-        )
+        return doubled(self.codes(logits))

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from priors.dictionary import CODE_DIM
-from priors.distill import as_input
+from priors.lessons import as_input
 from priors.record import FittedPriors
 
 EYE_DISTANCE = 124 / 512
@@ -54,7 +54,7 @@ def predict(fitted: FittedPriors, lq: torch.Tensor) -> dict[str, torch.Tensor]:
     heads = fitted.student.heads
     told = {}
     if "parse" in scores:
-        told["parse"] = scores["parse"].argmax(1)
+        told["parse"] = heads["parse"].maps(scores["parse"]).argmax(1)  # type: ignore[operator]
     if "heat" in scores:
         told["heat"] = heads["heat"].points(scores["heat"])  # type: ignore[operator]
     if "dict" in scores:

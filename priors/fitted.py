@@ -13,7 +13,8 @@ import torch
 
 from data.sources import FaceSource, Subset
 from models.space import PRIORS
-from priors.distill import EVERY_KIND, Lessons, Teachers, distill
+from priors.distill import distill
+from priors.lessons import EVERY_KIND, Lessons, Teachers
 from priors.record import FitInfo, FittedPriors, PriorsError, load, read_info, save
 from priors.tiers import MOST_FACES, TEACHER_SIDE, TIERS, TeacherTask
 
@@ -51,14 +52,7 @@ def fit(
     info = describe(source, priors, tier, size, student_steps, seed, degradation, scale, geometries)
     began = time.perf_counter()
     chosen = choose_faces(source, seed)
-    task = TeacherTask(
-        source=chosen,
-        size=size,
-        scale=scale,
-        geometries=info.geometries,
-        seed=seed,
-        device=torch.device(device),
-    )
+    task = TeacherTask(source=chosen, size=size, seed=seed, device=torch.device(device))
     made = {prior: timed(TIERS[tier][prior], task, prior) for prior in info.priors}
     teachers = Teachers(**made)
     lessons = Lessons(

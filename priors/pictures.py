@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from priors.distill import as_input
+from priors.lessons import as_input
 from priors.record import FittedPriors
 
 CELL = 160

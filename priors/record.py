@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from models.student import Student
 from priors.dictionary import PatchCodes
-from priors.distill import Teachers
 from priors.heat import PointModel, draw_heat
+from priors.lessons import Teachers
 from priors.parse import ParseAtlas
 from priors.tiers import METHOD_VERSION, TIERS
 

@@ -11,18 +11,18 @@ import torch
 
 from data.sources import FaceSource
 from priors.dictionary import PatchCodes, fit_codes
-from priors.distill import at_side
 from priors.heat import PointModel, fit_points
+from priors.lessons import at_side
 from priors.parse import ParseAtlas, fit_atlas
 
-METHOD_VERSION = 1
+METHOD_VERSION = 2
 """Raised whenever a fit of the same faces would come out differently."""
 MOST_FACES, CODE_FACES = 300, 120
 """Faces that the quick tier learns from (chosen by hash of the name), and those for the codes."""
 SMALL_ATLAS_FACES = 120
 """Faces for the atlas when the student's side is 64 or less."""
 TEACHER_SIDE = 128
-"""Side at which atlas and points see faces."""
+"""Side at which the quick teachers see faces."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +30,8 @@ class TeacherTask:
     """What a teacher's fit is given."""
 
     source: FaceSource
-    """Faces to learn from, at the largest of the geometries."""
+    """Faces to learn from."""
     size: int
-    scale: int
-    geometries: tuple[int, ...]
     seed: int
     device: torch.device
 
@@ -60,9 +58,9 @@ def quick_heat(task: TeacherTask) -> PointModel:
 
 
 def quick_dict(task: TeacherTask) -> PatchCodes:
-    """The codes of at most CODE_FACES faces, at every geometry."""
-    faces = {side: task.faces(side, CODE_FACES) for side in task.geometries}
-    return fit_codes(faces, task.rng(3), size=task.size, scale=task.scale)
+    """The codes of at most CODE_FACES faces."""
+    faces = task.faces(min(TEACHER_SIDE, task.source.side), CODE_FACES)
+    return fit_codes(faces, task.rng(3), size=task.size)
 
 
 TIERS: dict[str, dict[str, Callable[[TeacherTask], Any]]] = {

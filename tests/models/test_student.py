@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.colour_classes import colour_classes
+from models.colour_classes import colour_classes, usual_colours
 from models.size import count
 from models.space import PRIOR_CHANNELS, PRIORS
 from models.student import Student, student_input
-from models.student_heads import draw_points
+from models.student_heads import DictHead, HeatHead, correlation, draw_points
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,8 @@ def test_maps_have_shape_and_range(student: Student, size: int) -> None:
 def test_size_is_within_the_budget_and_counts_learned_buffers(student: Student) -> None:
     counted = count(student)
     buffers = sum(b.numel() for b in student.buffers())
-    assert counted.learned_buffers == buffers == 512 * 8 + 26 * 2 + 12 * 16 * 16
+    parse, heat, codes = 12 * 16 * 16 + 2 * 12 * 3, 26 * 2 + 26 * 11 * 11, 512 * 8
+    assert counted.learned_buffers == buffers == parse + heat + codes
     assert counted.total <= 230_000
 
 
@@ -67,30 +68,45 @@ def test_what_cannot_be_built_or_seen_is_refused(student: Student) -> None:
         student(torch.rand(1, 3, 60, 60))
 
 
-def test_every_parameter_learns(student: Student) -> None:
-    student.zero_grad()
+def test_every_parameter_learns() -> None:
+    torch.manual_seed(0)
+    student = Student()
+    for head in ("parse", "heat"):  # their scores start at zero: nothing flows back through them
+        torch.nn.init.normal_(student.get_parameter(f"heads.{head}.score.weight"))
+    student.get_buffer("heads.heat.patches").normal_()
     maps = student(torch.rand(1, 3, 64, 64))
-    sum((m * torch.randn_like(m)).sum() for m in maps.values()).backward()
-    head = student.heads["parse"]
-    blocked = {id(p) for p in head.up.parameters()}
-    # the parse score starts at zero, so nothing flows through it before its first update
+    torch.stack([(m * torch.randn_like(m)).sum() for m in maps.values()]).sum().backward()
     for name, parameter in student.named_parameters():
-        if id(parameter) not in blocked:
-            assert parameter.grad is not None, name
-            assert parameter.grad.abs().sum() > 0, name
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
 
 
-def test_points_lie_at_the_response_peak_inside_their_window(student: Student) -> None:
-    head = student.heads["heat"]
+def test_points_lie_at_the_response_peak_inside_their_window() -> None:
+    head = HeatHead(4, 26)
+    torch.nn.init.eye_(head.shape.weight)
     x, y = head.mean_points[3].tolist()
     column, row = round(x * 32 - 0.5) + 1, round(y * 32 - 0.5) - 2
     response = torch.zeros(1, 26, 32, 32)
     response[0, 3, row, column] = 40.0
-    points = head.points(response)[0]  # type: ignore[operator]
+    points = head.points(response)[0]
     wanted = torch.tensor([(column + 0.5) / 32, (row + 0.5) / 32])
     torch.testing.assert_close(points[3], wanted, atol=1e-3, rtol=0)
     # without a response the point is its mean place
-    torch.testing.assert_close(points[10], head.mean_points[10], atol=2e-3, rtol=0)  # type: ignore[index]
+    torch.testing.assert_close(points[10], head.mean_points[10], atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("side", [64, 32])
+def test_correlation_peaks_where_the_patch_is(side: int) -> None:
+    generator = torch.Generator().manual_seed(3)
+    smooth = torch.rand(1, 1, 64, 64, generator=generator)
+    smooth = torch.nn.functional.avg_pool2d(smooth, 9, 1, 4)
+    patch = smooth[:, 0, 20:31, 30:41]
+    grey = torch.nn.functional.interpolate(smooth, (side, side), mode="area")
+    match = correlation(3 * grey + 0.2, patch)[0, 0]
+    row, column = divmod(int(match.argmax()), side)
+    assert abs(row - 25 * side / 64) <= 1
+    assert abs(column - 35 * side / 64) <= 1
+    assert 0.7 < match.max() <= 1.001
 
 
 def test_drawn_points_peak_at_one_with_the_stated_width() -> None:
@@ -100,15 +116,15 @@ def test_drawn_points_peak_at_one_with_the_stated_width() -> None:
     assert heat.argmax().item() == 40 * 128 + 64
 
 
-def test_expected_code_and_confidence_follow_the_scores(student: Student) -> None:
-    head = student.heads["dict"]
+def test_expected_code_and_confidence_follow_the_scores() -> None:
+    head = DictHead(4, 512, 8)
     scores = torch.zeros(1, 512, 4, 4)
-    codes = head.codes(scores)[0, :, 0, 0]  # type: ignore[operator]
+    codes = head.codes(scores)[0, :, 0, 0]
     torch.testing.assert_close(codes[:8], head.codebook.mean(0), atol=1e-5, rtol=0)
     assert codes[8] == pytest.approx(0.0, abs=1e-5)
     scores[:, 7] = 100.0
-    codes = head.codes(scores)[0, :, 0, 0]  # type: ignore[operator]
-    torch.testing.assert_close(codes[:8], head.codebook[7])  # type: ignore[index]
+    codes = head.codes(scores)[0, :, 0, 0]
+    torch.testing.assert_close(codes[:8], head.codebook[7])
     assert codes[8] == pytest.approx(1.0)
 
 
@@ -118,9 +134,20 @@ def test_colour_classes_find_a_region_that_the_atlas_only_suggests() -> None:
     chance = torch.full((2, 32, 32), 0.3)
     chance[0, :, :16] = 0.7
     chance[1] = 1 - chance[0]
-    found = colour_classes(face, chance.log()).exp()
+    usual = torch.tensor([[0.0, 0.0, 0.0], [0.3, 0.0, 0.0]])
+    found = colour_classes(face, chance.log(), usual, torch.full((2, 3), 0.02)).exp()
     torch.testing.assert_close(found.sum(1), torch.ones(1, 32, 32))
     assert found[0, 0, :, :20].min() > 0.5 > found[0, 0, :, 20:].max()
+
+
+def test_usual_colours_are_those_of_the_classes_relative_to_the_cheek() -> None:
+    face = torch.full((1, 3, 32, 32), 0.6)
+    face[:, :, :8] = 0.1
+    classes = torch.zeros(1, 2, 32, 32)
+    classes[:, 0, :8], classes[:, 1, 8:] = 1, 1
+    mean, variance = usual_colours(face, classes)
+    torch.testing.assert_close(mean[:, 0], torch.tensor([-0.5, 0.0]), atol=1e-5, rtol=0)
+    assert variance.max() < 1e-3
 
 
 def test_student_input_keeps_range_and_leaves_the_right_size_alone() -> None:
