@@ -184,9 +184,12 @@ def load(folder: Path) -> FittedPriors:
         if not path.is_file() or file_digest(path) != digest:
             raise PriorsError(f"{path} is missing or damaged: remove {folder} and fit again")
     made: dict[str, Any] = {}
-    for prior in info.priors:
-        with np.load(folder / f"{prior}.npz", allow_pickle=False) as stored:
-            made[prior] = KINDS[prior](**{n: stored[n][()] for n in stored.files})
     student = Student(info.priors)
-    student.load_state_dict(load_file(folder / STUDENT))
+    try:
+        for prior in info.priors:
+            with np.load(folder / f"{prior}.npz", allow_pickle=False) as stored:
+                made[prior] = KINDS[prior](**{n: stored[n][()] for n in stored.files})
+        student.load_state_dict(load_file(folder / STUDENT))
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise PriorsError(f"{folder} is of another method, fit again: {error}") from error
     return FittedPriors(teachers=Teachers(**made), student=student.eval(), info=info)
