@@ -34,7 +34,7 @@ class Redistill(nn.Module):
                 for e in space.ends("fusion")
             }
             self.from_fusion = EndMixer(space, "fusion", fused, c)
-        self.out = damp(nn.Conv2d(c, c, 1), 0.1)
+        self.out = damp(nn.Conv2d(c, c, 1), 1.0)
 
     def forward(
         self, features: dict[int, Tensor], fused: bool, weights: MixWeights | None
@@ -71,7 +71,7 @@ class FaceSR(nn.Module):
         self.sr = TrellisNet(space, "sr")
         self.redistill = Redistill(space)
         self.blocks = dense_stack(c, width.growth, width.blocks)
-        self.blocks_out = damp(nn.Conv2d(c, c, 3, padding=1), 0.1)
+        self.blocks_out = damp(nn.Conv2d(c, c, 3, padding=1), 1.0)
         self.tail = Tail(c, width.tail)
         self.student: Student | None = None
         if space.priors:

@@ -87,7 +87,7 @@ QUICK = Preset(
     crops=1,
     lq_crop=None,
     steps=800,
-    lr=2e-3,
+    lr=1e-3,
     warmup=20,
     loss="mse",
     ema=0.99,
@@ -102,7 +102,7 @@ QUICK = Preset(
     layers=3,
     channels=64,
     growth=32,
-    blocks=1,
+    blocks=3,
     sr_filters=16,
     prior_filters=4,
     fusion_filters=4,
@@ -111,7 +111,7 @@ QUICK = Preset(
     search_steps=60,
     search_warmup=20,
     search_lr=1e-3,
-    logits_lr=2e-2,
+    logits_lr=5e-2,
     remake_val_lq=True,
 )
 
@@ -143,9 +143,9 @@ LAB = Preset(
     search_faces=2,
     search_lq_crop=None,
     search_steps=1000,
-    search_warmup=150,
-    search_lr=4e-4,
-    logits_lr=1e-2,
+    search_warmup=100,
+    search_lr=1e-3,
+    logits_lr=4e-2,
     remake_val_lq=True,
 )
 
@@ -177,9 +177,9 @@ CPU = Preset(
     search_faces=1,
     search_lq_crop=64,
     search_steps=1000,
-    search_warmup=150,
-    search_lr=4e-4,
-    logits_lr=1e-2,
+    search_warmup=100,
+    search_lr=1e-3,
+    logits_lr=4e-2,
     remake_val_lq=False,
 )
 
