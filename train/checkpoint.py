@@ -130,7 +130,7 @@ def _prune(folder: Path, step: int) -> None:
 
 
 def _refuse_objects(value: Any, where: str) -> None:
-    if value is None or isinstance(value, torch.Tensor | bool | int | float | str):
+    if value is None or isinstance(value, torch.Tensor) or type(value) in (bool, int, float, str):
         return
     if isinstance(value, Mapping):
         for name, one in value.items():

@@ -167,7 +167,7 @@ def provenance() -> dict[str, Any]:
     return {
         "commit": commit(),
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
 
