@@ -90,7 +90,8 @@ def test_commands_run_as_typed(block: Block, copy: Path) -> None:
 def test_the_runs_left_their_files(copy: Path) -> None:
     found = json.loads((copy / "found.json").read_text())
     assert found["space"]
-    results = [json.loads(file.read_text()) for file in sorted(copy.glob("runs/**/results.json"))]
+    written = [json.loads(file.read_text()) for file in sorted(copy.glob("runs/**/results.json"))]
+    results = [result for result in written if "psnr" in result]
     assert len(results) >= 2, "quickstart and evaluate.py each leave a results.json"
     for result in results:
         assert result["parameters"] <= CAP
