@@ -64,8 +64,52 @@ def benchmark_degradation(args: argparse.Namespace) -> dict[str, Any]:
     return {"mean_ms": result, "mean_wall_ms": wall, "side": args.side, "faces": args.faces}
 
 
+def benchmark_faces(args: argparse.Namespace) -> dict[str, Any]:
+    """Mean time of drawing one embedded face on one core, in ms (processor time, as above)."""
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    import cv2
+
+    from data.synthetic import render_face
+
+    cv2.setNumThreads(1)
+    if args.dry_run:
+        print(f"would time {args.faces} embedded faces of {args.side}")
+        return {}
+    render_face(0, size=args.side)
+    begin = time.process_time()
+    for index in range(args.faces):
+        render_face(index, size=args.side)
+    mean = 1e3 * (time.process_time() - begin) / args.faces
+    print(f"embedded faces mean_ms={mean:.1f}, {1e3 / mean:.1f} a second")
+    return {"mean_ms": mean, "side": args.side, "faces": args.faces}
+
+
+def benchmark_size(args: argparse.Namespace) -> dict[str, Any]:
+    """Sizes of random genotypes at the search's width, as shares of the cap."""
+    import random
+    import statistics
+
+    from models.size import meta_count
+    from models.space import CAP, PRIORS
+    from search.config import SearchConfig, space_of
+    from search.sample import random_genotype
+    from train.config import filled
+
+    space = space_of(filled(SearchConfig(priors=PRIORS), args.preset))
+    if args.dry_run:
+        print(f"would count {args.genotypes} random genotypes of the {args.preset} space")
+        return {}
+    rng = random.Random(args.seed)
+    shares = [meta_count(random_genotype(space, rng)).total / CAP for _ in range(args.genotypes)]
+    median = statistics.median(shares)
+    print(f"{args.preset} median={median:.3f} least={min(shares):.3f} most={max(shares):.3f}")
+    return {"median": median, "shares": shares, "preset": args.preset}
+
+
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "degradation": benchmark_degradation,
+    "faces": benchmark_faces,
+    "size": benchmark_size,
 }
 
 
@@ -82,6 +126,12 @@ def parse_args() -> argparse.Namespace:
     )
     degradation.add_argument("--faces", type=int, default=300, help="calls per preset")
     degradation.add_argument("--side", type=int, default=512, help="HQ side in pixels")
+    faces = what.add_parser("faces", parents=[common], help="embedded faces, on one core")
+    faces.add_argument("--faces", type=int, default=60, help="faces drawn")
+    faces.add_argument("--side", type=int, default=512, help="side in pixels")
+    size = what.add_parser("size", parents=[common], help="random genotypes against the cap")
+    size.add_argument("--genotypes", type=int, default=41, help="genotypes drawn")
+    size.add_argument("--preset", choices=("lab", "cpu", "full"), default="lab")
     return parser.parse_args()
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 from models.space import Space, Trellis, Width
 
 TINY = Width(channels=16, growth=4, blocks=1, sr=8, prior=2, fusion=2, tail=(8, 8, 8))
@@ -45,11 +43,3 @@ def published_choices(space: Space | None = None) -> dict[str, str]:
         for at, sources in kept.items():
             choices[f"{module}/cell/node{at}/inputs"] = "+".join(sources)
     return choices
-
-
-def random_genotype(space: Space, rng: random.Random) -> Space:
-    """One option drawn uniformly for every decision, in the order in which they are reached."""
-    while not space.is_genotype:
-        decision = next(d for d in space.decisions() if len(d.options) > 1)
-        space = space.restrict({decision.name: rng.choice(decision.options)})
-    return space

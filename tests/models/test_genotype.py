@@ -12,7 +12,8 @@ import pytest
 
 from models.genotype import Genotype, GenotypeError, load_genotype, save_genotype
 from models.space import Space
-from tests.models.helpers import SMALL, random_genotype
+from search.sample import random_genotype
+from tests.models.helpers import SMALL
 
 
 def _genotype() -> Genotype:

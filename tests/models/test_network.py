@@ -13,7 +13,8 @@ from models.network import FaceSR
 from models.operations import OPERATIONS, build_operation
 from models.size import meta_count
 from models.space import OPERATION_SETS, CellSpace, Space, SpaceError, Trellis
-from tests.models.helpers import SMALL, TINY, published_choices, random_genotype
+from search.sample import random_genotype
+from tests.models.helpers import SMALL, TINY, published_choices
 
 
 def _lq(scale: int = 4, batch: int = 1) -> torch.Tensor:

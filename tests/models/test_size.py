@@ -12,7 +12,8 @@ from torch import nn
 from models.network import FaceSR
 from models.size import CapError, check_cap, count, fit_width, meta_count, module_table
 from models.space import CAP, Space
-from tests.models.helpers import SMALL, published_choices, random_genotype
+from search.sample import random_genotype
+from tests.models.helpers import SMALL, published_choices
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from models.space import PRIORS, CellSpace, Space, SpaceError, Trellis
-from tests.models.helpers import SMALL, published_choices, random_genotype
+from search.sample import random_genotype
+from tests.models.helpers import SMALL, published_choices
 
 
 def test_reachable_climbs_one_level_a_layer() -> None:
