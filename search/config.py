@@ -19,7 +19,7 @@ class SearchConfig(CommonConfig):
 
     strategy: str = flag(
         "auto",
-        "relaxation: every option (softmax) or a sample (gumbel); auto: a sample but on a GPU",
+        "darts: every option at once; gdas: one sampled path a step; auto: gdas but on a GPU",
         choices=("auto", *STRATEGIES),
     )
     operations: str = flag("default", "operations of the cells", choices=tuple(OPERATION_SETS))
@@ -48,7 +48,7 @@ def resolved(config: SearchConfig, device: str) -> SearchConfig:
     preset = preset_of(config)
     strategy = config.strategy
     if strategy == "auto":
-        strategy = "softmax" if device == "cuda" else "gumbel"
+        strategy = "darts" if device == "cuda" else "gdas"
     fit = config.fit_width
     if fit == "auto":
         fit = "off" if preset.name == QUICK else "on"

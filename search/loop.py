@@ -160,7 +160,7 @@ class _Search:
         return cosine(step, curve, peak=plan.lr, floor=plan.lr_min, warmup=plan.lr_warmup)
 
     def _temperature(self, step: int) -> float:
-        if self.plan.options.strategy == "softmax":
+        if self.plan.options.strategy == "darts":
             return 1.0
         first, last = self.plan.temperature
         done = max(step - self.plan.warmup, 0) / max(self.plan.steps - 1, 1)

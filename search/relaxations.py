@@ -69,7 +69,7 @@ def gumbel(
     return MixWeights(draw.values, draw.active)
 
 
-STRATEGIES: dict[str, Relaxation] = {"softmax": softmax, "gumbel": gumbel}
+STRATEGIES: dict[str, Relaxation] = {"darts": softmax, "gdas": gumbel}
 
 
 class _Draw:

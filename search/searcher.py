@@ -30,7 +30,7 @@ MIX_STREAM = 7_000
 class SearchOptions:
     """How the two steps are computed."""
 
-    strategy: str = "gumbel"
+    strategy: str = "gdas"
     """A name of `search.relaxations.STRATEGIES`."""
     logits_lr: float = 1e-2
     clip: float = 0.5

@@ -40,7 +40,7 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.mark.parametrize("strategy", ["softmax", "gumbel"])
+@pytest.mark.parametrize("strategy", ["darts", "gdas"])
 def test_each_step_changes_only_its_own_parameters(
     tiny_space: Space, one_batch: Batch, strategy: str
 ) -> None:
@@ -61,13 +61,13 @@ def test_each_step_changes_only_its_own_parameters(
 
 
 def test_weights_and_logits_share_no_tensor(tiny_space: Space) -> None:
-    searcher = made(tiny_space, "softmax")
+    searcher = made(tiny_space, "darts")
     assert not {id(p) for p in searcher.net.parameters()} & {id(v) for v in searcher.vectors}
     assert not set(searcher.net.state_dict()) & set(searcher.logits.vectors)
 
 
 def test_every_logit_gets_a_gradient_in_the_mixture(tiny_space: Space, one_batch: Batch) -> None:
-    searcher = made(tiny_space, "softmax")
+    searcher = made(tiny_space, "darts")
     # gates start at exactly 1, where all weightings are one function: move them
     for name, parameter in searcher.net.fusion.weighting.named_parameters():
         torch.nn.init.normal_(
@@ -80,7 +80,7 @@ def test_every_logit_gets_a_gradient_in_the_mixture(tiny_space: Space, one_batch
 
 
 def test_every_open_logit_is_moved_by_samples_in_time(tiny_space: Space, one_batch: Batch) -> None:
-    searcher = made(tiny_space, "gumbel")
+    searcher = made(tiny_space, "gdas")
     torch.nn.init.ones_(searcher.net.fusion.weighting.gate)
     before = copies(searcher.logits.vectors)
     for step in range(25):
@@ -91,7 +91,7 @@ def test_every_open_logit_is_moved_by_samples_in_time(tiny_space: Space, one_bat
 
 
 def test_non_finite_loss_stops_before_the_update(tiny_space: Space, one_batch: Batch) -> None:
-    searcher = made(tiny_space, "gumbel")
+    searcher = made(tiny_space, "gdas")
     bad = replace(one_batch, hq=one_batch.hq * float("nan"))
     weights, logits = copies(searcher.net.state_dict()), copies(searcher.logits.vectors)
     with pytest.raises(TrainingError, match="step 3: the loss of the weights is nan"):
@@ -152,7 +152,7 @@ def kill() -> None:
     raise KilledError
 
 
-@pytest.mark.parametrize("strategy", ["softmax", "gumbel"])
+@pytest.mark.parametrize("strategy", ["darts", "gdas"])
 def test_killed_and_resumed_ends_bit_for_bit_the_same(
     tiny_space: Space, stream: Streams, tmp_path: Path, strategy: str
 ) -> None:
@@ -171,12 +171,12 @@ def test_killed_and_resumed_ends_bit_for_bit_the_same(
 def test_sigterm_finishes_the_step_saves_and_names_its_code(
     tiny_space: Space, stream: Streams, tmp_path: Path
 ) -> None:
-    whole = run(tiny_space, stream, tmp_path / "whole", "gumbel")
+    whole = run(tiny_space, stream, tmp_path / "whole", "gdas")
     term = broken(stream, 4, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Interrupted, match="after step 5") as stopped:
-        run(tiny_space, term, tmp_path / "cut", "gumbel")
+        run(tiny_space, term, tmp_path / "cut", "gdas")
     assert stopped.value.code == 143
-    resumed = run(tiny_space, stream, tmp_path / "cut", "gumbel", resume=True)
+    resumed = run(tiny_space, stream, tmp_path / "cut", "gdas", resume=True)
     assert same(whole[1], resumed[1])
     assert same(whole[2], resumed[2])
 
@@ -184,7 +184,7 @@ def test_sigterm_finishes_the_step_saves_and_names_its_code(
 def test_log_says_how_far_the_logits_moved(
     tiny_space: Space, stream: Streams, tmp_path: Path
 ) -> None:
-    outcome, _, _, folder = run(tiny_space, stream, tmp_path / "run", "gumbel")
+    outcome, _, _, folder = run(tiny_space, stream, tmp_path / "run", "gdas")
     rows = [row for row in folder.rows() if row["kind"] == "search"]
     assert [row["step"] for row in rows] == [4, 8]
     last = rows[-1]

@@ -35,10 +35,10 @@ def faces_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_config_resolves_the_strategy_by_device_and_keeps_what_was_asked() -> None:
     config = filled(SearchConfig(), "quick")
-    assert resolved(config, "cpu").strategy == "gumbel"
-    assert resolved(config, "cuda").strategy == "softmax"
-    asked = filled(SearchConfig(strategy="softmax", steps=7), "lab")
-    assert resolved(asked, "cpu").strategy == "softmax"
+    assert resolved(config, "cpu").strategy == "gdas"
+    assert resolved(config, "cuda").strategy == "darts"
+    asked = filled(SearchConfig(strategy="darts", steps=7), "lab")
+    assert resolved(asked, "cpu").strategy == "darts"
     assert resolved(asked, "cpu").steps == 7
     assert resolved(filled(SearchConfig(), "lab"), "cpu").steps >= 1000
     assert resolved(config, "cpu").priors == ("parse", "heat", "dict")
@@ -85,13 +85,13 @@ def test_search_writes_a_valid_genotype_and_resumes_to_the_same(
     assert found.space.priors == ()
     assert found.counts["total"] == meta_count(found.space).total
     assert found.provenance["architecture_steps"] == 3
-    assert found.provenance["strategy"] == "gumbel"
+    assert found.provenance["strategy"] == "gdas"
     assert (folder / "pictures" / "found.png").stat().st_size > 10_000
     assert f"uniform: {found.provenance['distance_from_uniform']:.4f}" in said
     assert "python train/train_derived.py --genotype found.json" in said
     assert run_search.main(["--resume"]) == 0
     assert load_genotype(run_root / "found.json") == found
-    assert json.loads((folder / "config.json").read_text())["config"]["strategy"] == "gumbel"
+    assert json.loads((folder / "config.json").read_text())["config"]["strategy"] == "gdas"
 
 
 @pytest.mark.usefixtures("faces_are_quick")
