@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,71 +148,41 @@ LAB = Preset(
     remake_val_lq=True,
 )
 
-CPU = Preset(
+CPU = replace(
+    LAB,
     name="cpu",
     hq_side=512,
     faces=2,
-    crops=1,
     lq_crop=64,
-    steps=4000,
-    lr=8e-4,
+    lr=0.0008,
     warmup=50,
-    ema=0.999,
-    validate_every=500,
     validate_pairs=10,
     checkpoint_every=200,
-    workers=1,
     synthetic_count=300,
     synthetic_val=20,
-    student_size=128,
-    student_steps=400,
-    layers=6,
-    channels=64,
-    growth=24,
-    blocks=3,
-    sr_filters=32,
-    prior_filters=4,
-    fusion_filters=5,
     search_faces=1,
     search_lq_crop=64,
-    search_steps=1000,
-    search_warmup=100,
-    search_lr=1e-3,
-    logits_lr=4e-2,
     remake_val_lq=False,
 )
 
-FULL = Preset(
+FULL = replace(
+    LAB,
     name="full",
     hq_side=512,
-    faces=8,
-    crops=1,
-    lq_crop=None,
     steps=300_000,
-    lr=4e-4,
     warmup=1000,
-    ema=0.999,
     validate_every=5000,
     validate_pairs=100,
     checkpoint_every=5000,
     workers=8,
     synthetic_count=5000,
     synthetic_val=100,
-    student_size=128,
     student_steps=20_000,
-    layers=6,
-    channels=64,
-    growth=24,
-    blocks=3,
-    sr_filters=32,
-    prior_filters=4,
-    fusion_filters=5,
     search_faces=4,
-    search_lq_crop=None,
     search_steps=20_000,
     search_warmup=2000,
-    search_lr=4e-4,
-    logits_lr=3e-3,
+    search_lr=0.0004,
+    logits_lr=0.003,
     remake_val_lq=False,
 )
 
