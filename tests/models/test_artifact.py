@@ -113,7 +113,7 @@ def test_a_failed_write_leaves_the_old_file(
     def full_disk(*_: Any, **__: Any) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("models.artifact.os.fsync", full_disk)
+    monkeypatch.setattr("os.fsync", full_disk)
     with pytest.raises(OSError, match="no space"):
         save_network(path, small_zoo_net(), metadata={"try": 2})
     assert read_metadata(path)["try"] == 1
