@@ -20,7 +20,10 @@ from models.trellis import EndMixer, TrellisNet
 
 
 class Redistill(nn.Module):
-    """Ends of the SR (or fusion) trellis -> (B,C,h,w) on the base grid, two 1x1 convolutions."""
+    """Ends of the SR trellis -> (B,C,h,w) on the base grid, two 1x1 convolutions.
+
+    Fused features are added to the SR features, damped: the second pass starts as the first one.
+    """
 
     def __init__(self, space: Space) -> None:
         super().__init__()
@@ -34,17 +37,18 @@ class Redistill(nn.Module):
                 for e in space.ends("fusion")
             }
             self.from_fusion = EndMixer(space, "fusion", fused, c)
+            for conv in self.from_fusion.convs.values():
+                damp(conv, 0.1)
         self.out = damp(nn.Conv2d(c, c, 1), 1.0)
 
     def forward(
-        self, features: dict[int, Tensor], fused: bool, weights: MixWeights | None
+        self, sr: dict[int, Tensor], fused: dict[int, Tensor] | None, weights: MixWeights | None
     ) -> Tensor:
-        if fused:
-            grids = {d: to_grid(x, self.base_depth - d) for d, x in features.items()}
-            mixed = self.from_fusion(grids, weights)
-        else:
-            grids = {level: to_grid(x, level) for level, x in features.items()}
-            mixed = self.from_sr(grids, weights)
+        grids = {level: to_grid(x, level) for level, x in sr.items()}
+        mixed = self.from_sr(grids, weights)
+        if fused is not None:
+            grids = {depth: to_grid(x, self.base_depth - depth) for depth, x in fused.items()}
+            mixed = mixed + self.from_fusion(grids, weights)
         return self.out(F.leaky_relu(mixed, SLOPE))
 
 
@@ -75,7 +79,7 @@ class FaceSR(nn.Module):
         self.tail = Tail(c, width.tail)
         self.student: Student | None = None
         if space.priors:
-            self.feedback = damp(nn.Conv2d(3 * 8**2, c, 1), 0.1)
+            self.feedback = damp(nn.Conv2d(3 * 8**2, c, 1), 0.0)
             self.student = Student(space.priors)
             self.branches = nn.ModuleDict({p: PriorBranch(space, p) for p in space.priors})
             self.fusion = Fusion(space)
@@ -96,11 +100,14 @@ class FaceSR(nn.Module):
         lq: Tensor,
         maps: dict[str, Tensor] | None = None,
         weights: MixWeights | None = None,
+        *,
+        first_only: bool = False,
     ) -> list[Tensor]:
         """The restored image of each pass, (B,3,h*scale,w*scale), not clamped.
 
         maps: the priors' maps for exactly this LQ (on a crop, the maps of the whole face cropped
         alike); None lets the student see `lq` as a whole face. weights: see `MixWeights`.
+        first_only: stop after the first pass.
         """
         if lq.shape[-1] % self.lq_multiple or lq.shape[-2] % self.lq_multiple:
             raise ValueError(
@@ -112,7 +119,7 @@ class FaceSR(nn.Module):
         )
         shallow = self.intake(F.pixel_unshuffle(lq, self.unshuffle))
         restored = [self._restore(shallow, None, weights) + skip]
-        if self.student is None:
+        if self.student is None or first_only:
             return restored
         if maps is None:
             maps = self.prior_maps(lq)
@@ -130,9 +137,8 @@ class FaceSR(nn.Module):
         """One pass from the shallow features on the base grid to the residual image."""
         deep = self.extract(shallow)
         features = self.sr(self.sr_intake(deep), weights)
-        if branches is not None:
-            features = self.fusion(features, branches, weights)
-        distilled = deep + self.redistill(features, branches is not None, weights)
+        fused = None if branches is None else self.fusion(features, branches, weights)
+        distilled = deep + self.redistill(features, fused, weights)
         refined = self.blocks_out(self.blocks(distilled)) + shallow
         return self.tail(refined)
 

@@ -14,12 +14,27 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def passes_of(net: nn.Module, lq: Tensor, maps: Mapping[str, Tensor] | None = None) -> list[Tensor]:
+def pass_count(net: nn.Module) -> int:
+    """How many restorations `net` makes of one LQ, each from the one before."""
+    space = getattr(net, "space", None)
+    return 1 if space is None else int(space.passes)
+
+
+def passes_of(
+    net: nn.Module,
+    lq: Tensor,
+    maps: Mapping[str, Tensor] | None = None,
+    *,
+    first_only: bool = False,
+) -> list[Tensor]:
     """The restored batches `(B, 3, h*s, w*s)` of every pass, first to last, not clamped.
 
     A network of the zoo returns one tensor and knows no prior maps; `FaceSR` returns a list. `maps`
-    are the prior maps of this `lq`; None lets the network predict them itself.
+    are the prior maps of this `lq`; None lets the network predict them itself. `first_only` leaves
+    out every pass but the first, and what only the others need.
     """
+    if first_only and pass_count(net) > 1:
+        return list(net(lq, first_only=True))
     restored = net(lq) if maps is None else net(lq, maps)
     return [restored] if isinstance(restored, Tensor) else list(restored)
 

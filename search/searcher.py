@@ -52,6 +52,7 @@ class Searcher:
     ) -> None:
         """Move the network to the device; the logits must be there already."""
         self.net = net.to(device).train()
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.logits = logits
         self.options = options
         self.device = device
@@ -111,7 +112,8 @@ class Searcher:
         """Mean over the passes of the loss of the batch."""
         batch = batch.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bf16):
-            restored = self.net(batch.lq, face_maps(self.net, batch), mix)
+            lq = batch.lq.contiguous(memory_format=torch.channels_last)
+            restored = self.net(lq, face_maps(self.net, batch), mix)
         losses = [self._loss(image.float(), batch.hq) for image in restored]
         return sum(
             (w * x for w, x in zip(pass_weights(None, len(losses)), losses, strict=True)),

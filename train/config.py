@@ -77,6 +77,9 @@ class TrainingConfig(CommonConfig):
     init: Path | None = flag(None, "weights to start from: .safetensors of this project, or .pth")
     loss: str | None = flag(None, "training loss", choices=tuple(LOSSES))
     pass_weights: tuple[float, ...] | None = flag(None, "loss weight of each pass; equal")
+    first_pass_share: float | None = flag(
+        None, "share of the steps, the first ones, that train the first pass alone"
+    )
     lr: float | None = flag(None, "peak learning rate")
     lr_min: float | None = flag(None, "last learning rate")
     warmup: int | None = flag(None, "steps of linear warm-up")
@@ -98,6 +101,8 @@ class TrainingConfig(CommonConfig):
             raise ConfigError(f"--steps {self.steps}: at least 1")
         if self.max_minutes is not None and not self.max_minutes > 0:
             raise ConfigError(f"--max-minutes {self.max_minutes}: more than 0")
+        if self.first_pass_share is not None and not 0 <= self.first_pass_share < 1:
+            raise ConfigError(f"--first-pass-share {self.first_pass_share}: from 0 to below 1")
 
 
 @dataclass(frozen=True, kw_only=True)

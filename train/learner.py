@@ -73,15 +73,15 @@ class Learner:
         self.average = WeightAverage(self.net, decay=options.ema)
         self._loss = LOSSES[options.loss]
 
-    def step(self, batch: Batch, step: int, rate: float) -> StepResult:
-        """Update the weights once and return the numbers.
+    def step(self, batch: Batch, step: int, rate: float, *, first_only: bool = False) -> StepResult:
+        """Update the weights once and return the numbers; `first_only` trains the first pass alone.
 
         Raises TrainingError, before anything was changed, if loss or gradient are not finite.
         """
         torch.manual_seed(self.options.seed * SEED_STRIDE + step)
         self.net.train()
         batch = batch.to(self.device)
-        total, passes = self._losses(batch)
+        total, passes = self._losses(batch, first_only)
         if not math.isfinite(total.item()):
             raise _not_finite("loss", total.item(), step, rate, batch.names)
         self.optimizer.zero_grad(set_to_none=True)
@@ -96,16 +96,17 @@ class Learner:
         self.average.update(self.net)
         return StepResult(total.item(), tuple(loss.item() for loss in passes), norm)
 
-    def _losses(self, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+    def _losses(self, batch: Batch, first_only: bool) -> tuple[Tensor, list[Tensor]]:
         """Return the weighted sum of the losses of the passes, and each of them."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bf16):
-            maps = face_maps(self.net, batch)
+            maps = None if first_only else face_maps(self.net, batch)
             lq = batch.lq
             if self.options.channels_last:
                 lq = lq.contiguous(memory_format=torch.channels_last)
-            restored = passes_of(self.net, lq, maps)
+            restored = passes_of(self.net, lq, maps, first_only=first_only)
         passes = [self._loss(image.float(), batch.hq) for image in restored]
-        weights = pass_weights(self.options.pass_weights, len(passes))
+        given = None if first_only else self.options.pass_weights
+        weights = pass_weights(given, len(passes))
         return sum(
             (w * p for w, p in zip(weights, passes, strict=True)), passes[0].new_zeros(())
         ), passes

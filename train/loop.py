@@ -18,13 +18,14 @@ from tqdm import tqdm
 from data.batches import Batch
 from data.validation import Validation
 from models.artifact import save_network, save_params
+from models.restorer import pass_count
 from train import checkpoint
 from train.interrupt import Interrupted, StopRequest
 from train.learner import Learner, StepResult
 from train.pace import PROBE_SHARE, Costs, Deadline, steps_within, time_steps
 from train.progress import LoopOptions, Outcome, Progress
 from train.run_folder import RunFolder
-from train.schedules import cosine
+from train.schedules import cosine, progress
 from train.validate import Scores, picture, spread, validate
 
 LOG = logging.getLogger(__name__)
@@ -112,26 +113,20 @@ class _Run:
             raise ValueError("LoopOptions needs steps or seconds")
         end = options.begun + options.seconds - options.spare
         costs = self._measure(PROBE_SHARE * (end - time.monotonic()))
-        total = steps_within(
-            end - time.monotonic(),
-            costs,
-            validate_every=options.validate_every,
-            checkpoint_every=options.checkpoint_every,
-        )
+        total = steps_within(end - time.monotonic(), costs)
         self.progress.plan = [(0, total)]
-        self.deadline = Deadline(end, costs.ending)
+        self.deadline = Deadline(end, costs)
         self._save()
-        LOG.info("%.0f s fit %d steps of %.3f s", options.seconds, total, costs.step)
-        named = {f"{name}_s": value for name, value in dataclasses.asdict(costs).items()}
-        self.folder.log("plan", 0, steps=total, **named)
+        mean = costs.mean_step(0.0)
+        LOG.info("%.0f s fit %d steps of %.3f s on average", options.seconds, total, mean)
+        self.folder.log("plan", 0, steps=total, **dataclasses.asdict(costs))
 
     def _measure(self, limit: float) -> Costs:
         """Time the first steps, a validation and a checkpoint, and undo them."""
         before = copy.deepcopy(self.learner.state())
-        rate = self.options.lr / max(self.options.warmup, 1)
-        step = time_steps(
-            self.batches, lambda batch, i: self._discard(self.learner.step(batch, i, rate)), limit
-        )
+        share = self.options.first_pass_share if pass_count(self.learner.net) > 1 else 0.0
+        whole_step = self._time_step(limit, first_only=False)
+        first_step = self._time_step(limit, first_only=True) if share else whole_step
         validate(self.learner.net, self.validation, self.subset[:1], device=self.device)
         begun = time.monotonic()
         validate(self.learner.net, self.validation, self.subset[-1:], device=self.device)
@@ -142,38 +137,54 @@ class _Run:
         saving = time.monotonic() - begun
         full = len(self.validation) * pair * 1.1 + PICTURE_ROWS * pair + 4 * saving + 1.0
         subset = len(self.subset) * pair + PICTURE_ROWS * pair + saving
-        return Costs(step=step, validation=subset, checkpoint=saving, ending=full)
+        between = subset / self.options.validate_every + saving / self.options.checkpoint_every
+        return Costs(
+            whole_step=whole_step,
+            first_step=first_step,
+            first_share=share,
+            between=between,
+            ending=full,
+        )
 
-    @staticmethod
-    def _discard(result: StepResult) -> None:
-        """Forget the numbers of a step that is undone."""
+    def _time_step(self, limit: float, *, first_only: bool) -> float:
+        """Return the seconds of a step; the weights are changed by it."""
+        rate = self.options.lr / max(self.options.warmup, 1)
+
+        def run(batch: Batch, step: int) -> None:
+            self.learner.step(batch, step, rate, first_only=first_only)
+
+        return time_steps(self.batches, run, limit)
 
     # the steps
 
     def steps(self, stop: StopRequest) -> None:
         """Take every step that is left."""
-        progress, options = self.progress, self.options
-        stream = self.batches(progress.step, progress.total)
+        run = self.progress
+        stream = self.batches(run.step, run.total)
         with self._bar() as bar, closing(stream):
-            while progress.step < progress.total:
-                rate = cosine(
-                    progress.step,
-                    progress.plan,
-                    peak=options.lr,
-                    floor=options.lr_min,
-                    warmup=options.warmup,
-                )
-                waited = time.monotonic()
+            while run.step < run.total:
+                first_only = progress(run.step, run.plan) < self.options.first_pass_share
+                rate = self._rate()
+                begun = time.monotonic()
                 batch = next(stream)
-                waited = time.monotonic() - waited
-                result = self.learner.step(batch, progress.step, rate)
-                progress.step += 1
+                waited = time.monotonic() - begun
+                result = self.learner.step(batch, run.step, rate, first_only=first_only)
+                if self.deadline is not None:
+                    self.deadline.took(time.monotonic() - begun, first_only=first_only)
+                run.step += 1
                 bar.update()
                 bar.set_postfix_str(f"loss {result.loss:.4f}", refresh=False)
                 self._after(result, rate, waited, bar)
                 if stop.number is not None:
                     self._save()
-                    raise Interrupted(stop.number, progress.step)
+                    raise Interrupted(stop.number, run.step)
+
+    def _rate(self) -> float:
+        """Return the learning rate of the next step."""
+        run, options = self.progress, self.options
+        return cosine(
+            run.step, run.plan, peak=options.lr, floor=options.lr_min, warmup=options.warmup
+        )
 
     def _after(self, result: StepResult, rate: float, waited: float, bar: tqdm[Any]) -> None:
         """Log, validate and save where it is due after a step."""
@@ -193,13 +204,13 @@ class _Run:
     def _keep_pace(self, bar: tqdm[Any]) -> None:
         """Plan fewer steps if the machine became too slow for the wall time."""
         assert self.deadline is not None
-        progress = self.progress
-        total = self.deadline.shortened(progress.step, progress.total)
+        run = self.progress
+        total = self.deadline.shortened(run.step, run.total, progress(run.step, run.plan))
         if total is None:
             return
-        LOG.warning("slower than timed: %d steps instead of %d", total, progress.total)
-        progress.plan.append((progress.step, total))
-        self.folder.log("plan", progress.step, steps=total)
+        LOG.warning("slower than timed: %d steps instead of %d", total, run.total)
+        run.plan.append((run.step, total))
+        self.folder.log("plan", run.step, steps=total)
         bar.total = total
 
     def _bar(self) -> tqdm[Any]:
@@ -243,8 +254,8 @@ class _Run:
         save_params(self.folder.best_pth, learner.net, learner.net.state_dict(), average, about)
 
     def _about(self, scores: Scores) -> dict[str, Any]:
-        progress = self.progress
-        training = {"step": progress.step, "steps": progress.total, **scores.summary()}
+        run = self.progress
+        training = {"step": run.step, "steps": run.total, **scores.summary()}
         return {**self.metadata, "training": training}
 
     def _picture(self) -> None:

@@ -26,12 +26,21 @@ class PaceError(RuntimeError):
 class Costs:
     """Seconds of the parts of a run."""
 
-    step: float
-    validation: float
-    """One validation during training."""
-    checkpoint: float
+    whole_step: float
+    """One step of every pass."""
+    first_step: float
+    """One step of the first pass alone."""
+    first_share: float
+    """Share of the run whose steps train the first pass alone; they come first."""
+    between: float
+    """Validations and checkpoints during training, per step."""
     ending: float
     """Everything after the last step: the full validation, pictures, files."""
+
+    def mean_step(self, done: float) -> float:
+        """Return the mean seconds of the steps that are left after the share `done` of the run."""
+        first = max(self.first_share - done, 0.0) / max(1.0 - done, 1e-9)
+        return first * self.first_step + (1.0 - first) * self.whole_step
 
 
 def time_steps(
@@ -55,18 +64,16 @@ def time_steps(
     return sum(timed) / len(timed)
 
 
-def steps_within(
-    seconds: float, costs: Costs, *, validate_every: int, checkpoint_every: int
-) -> int:
+def steps_within(seconds: float, costs: Costs) -> int:
     """Return how many steps fit into `seconds`, validations and checkpoints included.
 
     Raises PaceError if none does.
     """
-    each = costs.step + costs.validation / validate_every + costs.checkpoint / checkpoint_every
+    each = costs.mean_step(0.0) + costs.between
     steps = int(max(seconds * MARGIN - costs.ending, 0.0) / each)
     if steps < 1:
         raise PaceError(
-            f"no step fits: {seconds:.0f} s are left, a step takes {costs.step:.2f} s and "
+            f"no step fits: {seconds:.0f} s are left, a step takes {costs.whole_step:.2f} s and "
             f"validation and saving at the end {costs.ending:.0f} s; raise --max-minutes"
         )
     return steps
@@ -75,18 +82,26 @@ def steps_within(
 class Deadline:
     """Watches that the planned steps still fit, and says how many do if the machine slows down."""
 
-    def __init__(self, end: float, ending: float) -> None:
-        """`end`: `time.monotonic()` at which all must be over; `ending`: seconds reserved."""
+    def __init__(self, end: float, costs: Costs) -> None:
+        """`end`: `time.monotonic()` at which all must be over; `costs` as measured before."""
         self._end = end
-        self._ending = ending
-        self._seen: tuple[int, float] | None = None
+        self._costs = costs
+        self._spent = 0.0
+        self._expected = 0.0
 
-    def shortened(self, step: int, total: int) -> int | None:
-        """Return a smaller total if `total` no longer fits, by the pace since the last call."""
-        now = time.monotonic()
-        before, self._seen = self._seen, (step, now)
-        if before is None or step <= before[0] or step >= total:
+    def took(self, seconds: float, *, first_only: bool) -> None:
+        """Note a step that was taken, its wait for data included."""
+        self._spent += seconds
+        self._expected += self._costs.first_step if first_only else self._costs.whole_step
+
+    def shortened(self, step: int, total: int, done: float) -> int | None:
+        """Return a smaller total if `total` no longer fits, by the mean pace so far.
+
+        `done` is the share of the run that lies before `step`, by which the phases are counted.
+        """
+        if self._expected == 0.0 or step >= total:
             return None
-        each = (now - before[1]) / (step - before[0])
-        fits = step + max(int((self._end - self._ending - now) / each), 1)
+        each = self._costs.mean_step(done) * self._spent / self._expected + self._costs.between
+        left = self._end - self._costs.ending - time.monotonic()
+        fits = step + max(int(left / each), 1)
         return fits if fits < total else None

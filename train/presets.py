@@ -28,6 +28,9 @@ class Preset:
     lr_min: float = 1e-7
     warmup: int = 0
     """Steps over which the learning rate climbs linearly."""
+    first_pass_share: float = 0.6
+    """Share of the steps, the first ones, that train the first pass alone, which costs less than
+    half; the second pass begins as the first one and goes on from there."""
     loss: str = "l1"
     """Training loss."""
     ema: float = 0.999
@@ -154,8 +157,10 @@ CPU = replace(
     name="cpu",
     hq_side=512,
     faces=2,
+    crops=2,
     lq_crop=64,
-    lr=0.0008,
+    lr=0.001,
+    loss="mse",
     warmup=50,
     validate_pairs=10,
     checkpoint_every=200,

@@ -22,6 +22,8 @@ class LoopOptions:
     lr: float = 4e-4
     lr_min: float = 1e-7
     warmup: int = 0
+    first_pass_share: float = 0.0
+    """Share of the run, from its start, in which the first pass is trained alone."""
     validate_every: int = 500
     validate_pairs: int = 10
     checkpoint_every: int = 200

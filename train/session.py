@@ -32,6 +32,15 @@ from train.progress import LoopOptions
 from train.run_folder import RunFolder, find_run, start_run
 
 Config = TypeVar("Config", bound=CommonConfig)
+SHARED_FIELDS = (
+    "first_pass_share",
+    "lr",
+    "lr_min",
+    "warmup",
+    "validate_every",
+    "validate_pairs",
+)
+"""Flags of a training run that are the loop's options under the same name."""
 
 
 def read_flags(
@@ -142,7 +151,14 @@ def loop_options(config: TrainingConfig, device: torch.device, begun: float) -> 
     """Return the loop's options of a whole configuration; `begun`: monotonic start of the run."""
     given = {
         name: value
-        for name in ("lr", "lr_min", "warmup", "validate_every", "validate_pairs")
+        for name in (
+            "first_pass_share",
+            "lr",
+            "lr_min",
+            "warmup",
+            "validate_every",
+            "validate_pairs",
+        )
         if (value := getattr(config, name)) is not None
     }
     step = StepOptions(

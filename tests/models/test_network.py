@@ -90,6 +90,17 @@ def test_given_maps_replace_the_students() -> None:
     assert not torch.equal(own[1], other[1])
 
 
+def test_the_second_pass_begins_as_the_first_and_can_be_left_out() -> None:
+    net = FaceSR(random_genotype(SMALL, random.Random(5)))
+    lq = _lq()
+    with torch.no_grad():
+        first, second = net(lq)
+        (alone,) = net(lq, first_only=True)
+        skip = torch.nn.functional.interpolate(lq, scale_factor=4.0, mode="bicubic")
+    assert torch.equal(alone, first)
+    assert 0 < (second - first).std() < 0.2 * (first - skip).std()
+
+
 def test_priors_weights_are_logged_per_prior() -> None:
     space = SMALL.restrict({"fusion/weighting": "gate"})
     net = FaceSR(random_genotype(space, random.Random(0)))

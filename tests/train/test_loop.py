@@ -42,7 +42,7 @@ class _PowerCut(Exception):  # noqa: N818
 def test_a_run_that_was_cut_off_ends_bit_for_bit_like_one_that_was_not(
     trial: Trial, priors: tuple[str, ...], cut: int
 ) -> None:
-    trial.run("whole", priors=priors)
+    trial.run("whole", priors=priors, first_pass_share=0.5)
 
     def fail(step: int) -> None:
         if step == cut:
@@ -50,10 +50,10 @@ def test_a_run_that_was_cut_off_ends_bit_for_bit_like_one_that_was_not(
 
     trial.before = fail
     with pytest.raises(_PowerCut):
-        trial.run("cut", priors=priors)
+        trial.run("cut", priors=priors, first_pass_share=0.5)
     asked: list[int] = []
     trial.before = asked.append
-    trial.run("cut", priors=priors, resume=True)
+    trial.run("cut", priors=priors, first_pass_share=0.5, resume=True)
     assert asked[0] == cut // 3 * 3, "it goes on from the last checkpoint, not from the start"
     assert _same(_final(trial, "whole"), _final(trial, "cut"))
     logs = [
@@ -194,3 +194,12 @@ def test_pass_weights_choose_what_is_trained(trial: Trial) -> None:
     wrong = dataclasses.replace(only_first, pass_weights=(1.0,))
     with pytest.raises(TrainingError, match="1 pass weights for a network of 2 passes"):
         trial.run("wrong", priors=("heat",), step=wrong)
+
+
+def test_the_second_pass_is_trained_after_its_share_of_the_steps(trial: Trial) -> None:
+    counts = []
+    for share, steps in ((0.5, 8), (0.9, 10)):
+        trial.run(f"{share}", priors=("heat",), first_pass_share=share, steps=steps)
+        state = _final(trial, f"{share}")["learner"]["optimizer"]["state"]
+        counts.append(sorted({int(moments["step"]) for moments in state.values()}))
+    assert counts == [[4, 8], [1, 10]], "updates of what only the second pass has, and of the rest"
