@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import FrameType
@@ -16,13 +16,19 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from data.augment import flip_image
+from data.augmentations import Augmentation
 from data.degradation import PRESETS, degrade
+from data.degradation_values import parse_values
 from data.errors import DataError
 from data.sampling import sample_rng
+from data.sharpen import sharpen
 from data.sources import FaceSource
 
 ORDER_STREAM = 1 << 16
 """Added to a maker's stream for the order of the faces, apart from the draws about a face."""
+
+AUGMENT_STREAM = 1 << 17
+"""Added to a maker's stream for the augmentations, apart from all other draws about a face."""
 
 GRACE_SECONDS = 3.0
 """How long a worker lives on after SIGTERM, so that the main process can finish its step."""
@@ -86,14 +92,26 @@ class BatchMaker:
         degradation: str,
         scale: int,
         flip: bool = True,
+        degradation_values: Sequence[str] = (),
+        augmentation: Augmentation | None = None,
+        sharpened: bool = False,
         stream: int = 0,
     ) -> None:
         """Check the settings. `stream` separates makers of one seed (weights, logits).
+
+        `degradation_values` change numbers of the second order (`data.degradation_values`);
+        `sharpened` faces take the place of the HQ, as target and as what is degraded.
 
         Raises `DataError` if the settings do not fit the faces.
         """
         self.source, self.seed, self.faces, self.crops = source, seed, faces, crops
         self.degradation, self.scale, self.flip, self.stream = degradation, scale, flip, stream
+        if degradation_values and degradation != "second-order":
+            raise DataError(
+                "degradation values change the second order: --degradation second-order"
+            )
+        self._degradation = parse_values(degradation_values) if degradation_values else degradation
+        self.augmentation, self.sharpened = augmentation or Augmentation(), sharpened
         self.lq_side, left = divmod(source.side, scale)
         self.lq_crop = self.lq_side if lq_crop is None else lq_crop
         self.align = max(2, 8 // scale)
@@ -164,7 +182,12 @@ class BatchMaker:
         hq = self.source.image(i)
         if self.flip and mirrored:
             hq = flip_image(hq)
-        return hq, degrade(hq, rng, self.degradation, self.scale), corners
+        own = sample_rng(self.seed, step, k, AUGMENT_STREAM + self.stream)
+        hq = self.augmentation.face(hq, own)
+        if self.sharpened:
+            hq = sharpen(hq)
+        lq = degrade(hq, rng, self._degradation, self.scale)
+        return hq, self.augmentation.lq(lq, hq, own), corners
 
 
 @lru_cache(maxsize=8)

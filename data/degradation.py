@@ -15,11 +15,14 @@ PRESETS: dict[str, Preset] = {"first-order": FirstOrder(), "second-order": Secon
 REFERENCE_SIDE = 512
 
 
-def degrade(hq: np.ndarray, rng: np.random.Generator, preset: str, scale: int = 4) -> np.ndarray:
+def degrade(
+    hq: np.ndarray, rng: np.random.Generator, preset: str | Preset, scale: int = 4
+) -> np.ndarray:
     """Random LQ of a whole HQ face: uint8 RGB (H/scale, W/scale, 3) from uint8 RGB (H,W,3).
 
     Every choice comes from `rng` and from nowhere else, so equal arguments give equal images.
-    `preset` is a name in `PRESETS`; `scale` is 1, 2, 4 or 8 and must divide both sides.
+    `preset` is a name in `PRESETS` or a degradation of its own numbers; `scale` is 1, 2, 4 or 8
+    and must divide both sides.
 
     The presets are written for faces of 512 pixels. With f = shorter side / 512, blur sigmas and
     kernel sizes are multiplied by f and sinc cutoffs divided by f, so that a face of 128 loses the
@@ -29,13 +32,15 @@ def degrade(hq: np.ndarray, rng: np.random.Generator, preset: str, scale: int = 
     Raises ValueError on an unknown preset, or an image of another type or of sides that `scale`
     does not divide.
     """
-    if preset not in PRESETS:
-        raise ValueError(f"degradation {preset!r} is not one of {', '.join(PRESETS)}")
+    if isinstance(preset, str):
+        if preset not in PRESETS:
+            raise ValueError(f"degradation {preset!r} is not one of {', '.join(PRESETS)}")
+        preset = PRESETS[preset]
     if hq.dtype != np.uint8 or hq.ndim != 3 or hq.shape[2] != 3:
         raise ValueError(f"HQ must be uint8 (H,W,3), got {hq.dtype} {hq.shape}")
     if scale < 1 or hq.shape[0] % scale or hq.shape[1] % scale or not hq.size:
         raise ValueError(f"HQ of {hq.shape[1]}x{hq.shape[0]} cannot be divided by {scale}")
     spatial = min(hq.shape[:2]) / REFERENCE_SIDE
     bgr = cv2.cvtColor(hq, cv2.COLOR_RGB2BGR)
-    lq = PRESETS[preset](bgr, rng, scale=scale, spatial=spatial)
+    lq = preset(bgr, rng, scale=scale, spatial=spatial)
     return cv2.cvtColor(lq, cv2.COLOR_BGR2RGB)

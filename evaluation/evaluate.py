@@ -15,21 +15,22 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import argparse  # noqa: E402
 import dataclasses  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Iterator, Mapping, Sequence  # noqa: E402
 from typing import Any  # noqa: E402
 
+import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from data.errors import DataError  # noqa: E402
-from data.folders import write_png  # noqa: E402
-from data.sources import open_pairs  # noqa: E402
+from data.folders import list_images, read_rgb, write_png  # noqa: E402
+from data.sources import open_pairs, resize_area  # noqa: E402
 from data.validation import Validation  # noqa: E402
 from evaluation.files import decode, list_pictures, scored_pairs  # noqa: E402
 from evaluation.metrics import MetricError  # noqa: E402
+from evaluation.niqe import BLOCK, fit_niqe, niqe  # noqa: E402
 from evaluation.pictures import Row, sheet  # noqa: E402
 from evaluation.report import (  # noqa: E402
     ImageScores,
@@ -40,15 +41,18 @@ from evaluation.report import (  # noqa: E402
     write_results,
 )
 from models.artifact import ArtifactError, Loaded, load_network, newest_network  # noqa: E402
-from models.device import DEVICES, choose_device  # noqa: E402
+from models.device import choose_device  # noqa: E402
 from models.restorer import restore  # noqa: E402
 from models.size import count, format_table  # noqa: E402
 from models.space import CAP  # noqa: E402
 from train.config import CommonConfig, from_dict  # noqa: E402
+from train.leaf import ended, network_parser  # noqa: E402
 from train.presets import PRESETS  # noqa: E402
 from train.run_folder import RUNS, RunFolderError, start_run  # noqa: E402
 from train.session import open_faces, preset_of  # noqa: E402
 
+NIQE_FACES = 200
+"""Faces that NIQE's model is fitted on, at most."""
 USABLE = (ArtifactError, DataError, MetricError, RunFolderError, ValueError)
 """Errors that a person can mend: told in one message, without a traceback."""
 
@@ -62,6 +66,7 @@ class EvaluateConfig:
     pred: Path | None
     gt: Path | None
     flip_ensemble: bool
+    niqe_faces: Path | None
     cache: Path
     seed: int
     out: Path | None
@@ -72,42 +77,35 @@ class EvaluateConfig:
         """Refuse flags that contradict each other."""
         if (self.pred is None) != (self.gt is None):
             raise ValueError("--pred and --gt belong together: restored files and their HQ")
-        if self.pred is not None and (self.checkpoint or self.data or self.flip_ensemble):
+        network_only = (self.checkpoint, self.data, self.flip_ensemble, self.niqe_faces)
+        if self.pred is not None and any(network_only):
             raise ValueError(
-                "--pred scores files that are there; leave out --checkpoint, --data and "
-                "--flip-ensemble, or leave out --pred and --gt"
+                "--pred scores files that are there; leave out --checkpoint, --data, "
+                "--niqe-faces and --flip-ensemble, or leave out --pred and --gt"
             )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    try:
-        config = parse(argv)
-        torch.manual_seed(config.seed)
-        return score_files(config) if config.pred else score_network(config)
-    except USABLE as error:
-        print(f"evaluate: {error}", file=sys.stderr)
-        return 2
+    return ended("evaluate", lambda: run(argv), USABLE)
+
+
+def run(argv: Sequence[str] | None) -> int:
+    """Score files or a network, as the flags say."""
+    config = parse(argv)
+    torch.manual_seed(config.seed)
+    return score_files(config) if config.pred else score_network(config)
 
 
 def parse(argv: Sequence[str] | None) -> EvaluateConfig:
     """The flags; argparse exits on an unknown one. Raises `ValueError` on a contradiction."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = network_parser(__doc__ or "", f"empty or new folder; left out: {RUNS}/evaluate-NNN")
     add = parser.add_argument
-    add("--checkpoint", type=Path, help="best.safetensors or best.pth; left out: the newest run's")
     add("--data", type=Path, help="folder with GT/ and LQ/; left out: the run's own validation set")
     add("--pred", type=Path, help="folder or zip of restored pictures")
     add("--gt", type=Path, help="folder of their HQ")
-    add("--flip-ensemble", action="store_true", help="average with the mirrored face's restoration")
+    add("--niqe-faces", type=Path, help="HQ faces to fit NIQE on; left out: no NIQE")
     add("--cache", type=Path, default=Path(".cache"), help="folder of packed faces")
-    add("--seed", type=int, default=0, help="seed of torch; nothing here is drawn at random")
-    add("--out", type=Path, help=f"empty or new folder; left out: {RUNS}/evaluate-NNN")
-    add("--device", default="auto", choices=DEVICES, help="where to compute")
-    add("--dry-run", action="store_true", help="open everything, print the sizes, score nothing")
     return EvaluateConfig(**vars(parser.parse_args(argv)))
 
 
@@ -159,6 +157,7 @@ def score_network(config: EvaluateConfig) -> int:
         "flip_ensemble": config.flip_ensemble,
         "device": device.type,
         "seconds": round(time.perf_counter() - begun, 2),
+        **niqe_means(config, validation, out / "restored"),
     }
     report = Report(images, size, about)
     rows = []
@@ -186,6 +185,34 @@ def restore_all(
         write_png(folder / f"{name}.png", passes[-1])
         floor = score(enlarge(lq, hq), hq)
         yield ImageScores(name, tuple(score(image, hq) for image in passes), floor)
+
+
+def niqe_means(
+    config: EvaluateConfig, validation: Validation, restored: Path
+) -> dict[str, dict[str, object]]:
+    """Mean NIQE of the restored files, of bicubic and of the HQ; nothing without --niqe-faces.
+
+    The model is fitted on the first `NIQE_FACES` faces of the folder, at the size of the HQ.
+    """
+    if config.niqe_faces is None:
+        return {}
+    pairs = [validation.pair(number) for number in range(len(validation))]
+    side = pairs[0][1].shape[0]
+    paths = list_images(config.niqe_faces)[:NIQE_FACES]
+    block = min(BLOCK, side // 4)
+    model = fit_niqe((resize_area(read_rgb(path), side) for path in paths), block=block)
+    pictures = {
+        "restored": [read_rgb(restored / f"{name}.png") for name in validation.names],
+        "bicubic": [enlarge(lq, hq) for lq, hq in pairs],
+        "hq": [hq for _, hq in pairs],
+    }
+    means = {
+        kind: float(np.mean([niqe(p, model) for p in some])) for kind, some in pictures.items()
+    }
+    about = f"fitted on {model.faces} faces of {config.niqe_faces.as_posix()}, blocks of {block} px"
+    words = ", ".join(f"{kind} {value:.3f}" for kind, value in means.items())
+    print(f"NIQE ({about}; lower is more natural): {words}")
+    return {"niqe": {**means, "model": about}}
 
 
 def validation_of(config: EvaluateConfig, loaded: Loaded) -> tuple[str, Validation]:

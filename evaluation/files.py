@@ -6,6 +6,7 @@ mis-scores (alpha, grey, palette, 16 bit, stray files in a zip, a 1x1 image) is 
 
 from __future__ import annotations
 
+import stat
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
@@ -109,7 +110,7 @@ def _folder(root: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
         inner = path.relative_to(root)
         hidden = any(part.startswith(".") for part in inner.parts)
         if path.suffix.lower() in PICTURES and not hidden and path.is_file():
-            yield inner.with_suffix("").as_posix(), path.read_bytes
+            yield inner.with_suffix("").as_posix(), _file_reader(path)
 
 
 def _zip(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
@@ -119,6 +120,12 @@ def _zip(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
         files = [entry for entry in archive.infolist() if not entry.is_dir()]
     except (zipfile.BadZipFile, OSError) as error:
         raise MetricError(f"{path} is neither a folder nor a whole zip ({error})") from error
+    unsafe = [entry.filename for entry in files if _leaves_its_place(entry)]
+    if unsafe:
+        raise MetricError(
+            f"{path} holds links or paths that lead out of it: {', '.join(unsafe[:5])}; zip the "
+            "PNGs themselves, by plain names"
+        )
     inner = [PurePosixPath(entry.filename) for entry in files]
     strays = [str(name) for name in inner if name.suffix != ".png" or len(name.parts) > 2]
     if strays:
@@ -133,12 +140,41 @@ def _zip(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
         yield name.stem, _reader(path, entry.filename)
 
 
+def _leaves_its_place(entry: zipfile.ZipInfo) -> bool:
+    """Whether a zip's entry is a link, or named so that unpacking it writes elsewhere."""
+    name = PurePosixPath(entry.filename.replace("\\", "/"))
+    driven = bool(name.parts) and len(name.parts[0]) == 2 and name.parts[0].endswith(":")
+    return (
+        stat.S_ISLNK(entry.external_attr >> 16)
+        or name.is_absolute()
+        or ".." in name.parts
+        or driven
+        or "\\" in entry.filename
+    )
+
+
 def _reader(path: Path, entry: str) -> Callable[[], bytes]:
     def read() -> bytes:
         try:
             with zipfile.ZipFile(path) as archive:
-                return archive.read(entry)
+                data = archive.read(entry)
         except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
             raise MetricError(f"{path}: {entry} cannot be unpacked ({error})") from error
+        return _really_png(data, f"{path}: {entry}")
 
     return read
+
+
+def _file_reader(path: Path) -> Callable[[], bytes]:
+    def read() -> bytes:
+        data = path.read_bytes()
+        return _really_png(data, str(path)) if path.suffix.lower() == ".png" else data
+
+    return read
+
+
+def _really_png(data: bytes, where: str) -> bytes:
+    """The bytes as they are; raises for another format under the name of a PNG."""
+    if not data.startswith(PNG_SIGNATURE):
+        raise MetricError(f"{where} is no PNG inside; save it as an 8-bit RGB PNG")
+    return data

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models.files import write_whole
+from models.foreign import STATES, own_names
 from models.network import FaceSR
 from models.space import Space, SpaceError
 from models.zoo import ZOO, build
@@ -202,14 +203,14 @@ def _read_pth(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         ) from error
     if not isinstance(content, dict):
         raise ArtifactError(f"{path}: holds a {type(content).__name__}, not named tensors")
-    state = content.get("params_ema") or content.get("params") or content
+    state = next((content[key] for key in STATES if content.get(key)), content)
     texts = content.get("metadata", {})
     tensors_only = isinstance(state, dict) and all(
         isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
     )
     if not tensors_only or not isinstance(texts, dict):
-        raise ArtifactError(f"{path}: has no state dict under 'params_ema' or 'params'")
-    return texts, state
+        raise ArtifactError(f"{path}: has no state dict under {', '.join(STATES)}")
+    return texts, own_names(state)
 
 
 def _refuse_bomb(path: Path) -> None:

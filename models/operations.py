@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.mixing import MixWeights, coefficients, scaled, total
+from models.norm import BatchNorm
 
 SLOPE = 0.2
 """Negative slope of every LeakyReLU of FaceSR (ESRGAN's)."""
@@ -27,7 +28,7 @@ class ConvOperation(nn.Sequential):
             ),
         ]
         if norm == "batch":
-            layers.append(nn.BatchNorm2d(channels))
+            layers.append(BatchNorm(channels))
         super().__init__(*layers)
 
 

@@ -106,10 +106,35 @@ def benchmark_size(args: argparse.Namespace) -> dict[str, Any]:
     return {"median": median, "shares": shares, "preset": args.preset}
 
 
+def benchmark_networks(args: argparse.Namespace) -> dict[str, Any]:
+    """Parameters and multiply-accumulates of the zoo, and of a searched network, as Markdown."""
+    import torch
+
+    from models.genotype import load_genotype
+    from models.macs import count_macs
+    from models.network import FaceSR
+    from models.size import count
+    from models.zoo import ZOO, build
+
+    rows: dict[str, dict[str, float]] = {}
+    with torch.device("meta"):
+        nets = {} if args.dry_run else {name: build(name) for name in ZOO}
+        for path in args.genotype:
+            nets[str(path)] = FaceSR(load_genotype(path).space)
+    print(f"| network | parameters | learned buffers | GMACs at {args.side} |")
+    print("|---|---|---|---|")
+    for name, net in nets.items():
+        size, macs = count(net), count_macs(net, args.side)
+        rows[name] = {**vars(size), "macs": macs}
+        print(f"| {name} | {size.parameters:,} | {size.learned_buffers:,} | {macs / 1e9:.2f} |")
+    return {"networks": rows, "side": args.side}
+
+
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "degradation": benchmark_degradation,
     "faces": benchmark_faces,
     "size": benchmark_size,
+    "networks": benchmark_networks,
 }
 
 
@@ -132,6 +157,9 @@ def parse_args() -> argparse.Namespace:
     size = what.add_parser("size", parents=[common], help="random genotypes against the cap")
     size.add_argument("--genotypes", type=int, default=41, help="genotypes drawn")
     size.add_argument("--preset", choices=("lab", "cpu", "full"), default="lab")
+    networks = what.add_parser("networks", parents=[common], help="sizes and costs of networks")
+    networks.add_argument("--genotype", type=Path, nargs="*", default=[], help="found.json files")
+    networks.add_argument("--side", type=int, default=128, help="LQ side in pixels")
     return parser.parse_args()
 
 

@@ -25,9 +25,10 @@ from data.errors import DataError, listing  # noqa: E402
 from data.folders import by_name, image_name, list_images, read_rgb, write_png  # noqa: E402
 from evaluation.alignment import ALIGNED, alignment  # noqa: E402
 from models.artifact import ArtifactError, load_network, newest_network  # noqa: E402
-from models.device import DEVICES, choose_device  # noqa: E402
+from models.device import choose_device  # noqa: E402
 from models.restorer import restore  # noqa: E402
 from models.size import count  # noqa: E402
+from train.leaf import ended, network_parser  # noqa: E402
 from train.presets import PRESETS  # noqa: E402
 from train.run_folder import RUNS, RunFolderError, start_run  # noqa: E402
 
@@ -39,28 +40,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     flags = parse(argv)
     torch.manual_seed(flags.seed)
-    try:
-        return run(flags)
-    except (ArtifactError, DataError, RunFolderError) as error:
-        print(f"restore: {error}", file=sys.stderr)
-        return 2
+    return ended("restore", lambda: run(flags), (ArtifactError, DataError, RunFolderError))
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The flags; argparse exits on an unknown one."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add("faces", type=Path, help="a picture, or a folder of pictures (png, jpg, webp)")
-    add("--checkpoint", type=Path, help="best.safetensors or best.pth; left out: the newest run's")
-    add("--flip-ensemble", action="store_true", help="average with the mirrored face's restoration")
-    add("--seed", type=int, default=0, help="seed of torch; nothing here is drawn at random")
-    add("--out", type=Path, help=f"empty or new folder; left out: {RUNS}/restore-NNN")
-    add("--device", default="auto", choices=DEVICES, help="where to compute")
-    add("--dry-run", action="store_true", help="check network and pictures, restore nothing")
+    parser = network_parser(__doc__ or "", f"empty or new folder; left out: {RUNS}/restore-NNN")
+    parser.add_argument("faces", type=Path, help="a picture, or a folder of them (png, jpg, webp)")
     return parser.parse_args(argv)
 
 

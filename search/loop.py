@@ -22,7 +22,7 @@ from search.searcher import Searcher, SearchOptions
 from train import checkpoint
 from train.interrupt import Interrupted, StopRequest
 from train.run_folder import RunFolder
-from train.schedules import cosine
+from train.schedules import Schedule
 
 LOG = logging.getLogger(__name__)
 Batches = Callable[[int, int], Generator[Batch]]
@@ -157,7 +157,7 @@ class _Search:
     def _rate(self, step: int) -> float:
         plan = self.plan
         curve = [(0, plan.total)]
-        return cosine(step, curve, peak=plan.lr, floor=plan.lr_min, warmup=plan.lr_warmup)
+        return Schedule().rate(step, curve, peak=plan.lr, floor=plan.lr_min, warmup=plan.lr_warmup)
 
     def _temperature(self, step: int) -> float:
         if self.plan.options.strategy == "darts":

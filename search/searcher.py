@@ -17,8 +17,9 @@ from models.network import FaceSR
 from search.agreement import GradientSignal
 from search.logits import Logits
 from search.relaxations import STRATEGIES
-from train.learner import BETAS, TrainingError, face_maps, pass_weights
-from train.losses import LOSSES
+from train.learner import TrainingError, face_maps, pass_weights
+from train.losses import weighted
+from train.optimizers import OptimizerOptions, build_optimizer
 
 LOGIT_BETAS = (0.5, 0.999)
 """Adam's decay rates for the logits (DARTS, section 3)."""
@@ -35,7 +36,8 @@ class SearchOptions:
     logits_lr: float = 1e-2
     clip: float = 0.5
     """Largest norm of the weights' gradient; 0: no clipping."""
-    loss: str = "l1"
+    loss: tuple[str, ...] = ("l1",)
+    """Terms of the weighted sum, see `train.losses.parse_terms`."""
     bf16: bool = False
     seed: int = 0
 
@@ -59,15 +61,14 @@ class Searcher:
         if net.student is not None:
             net.student.requires_grad_(False).eval()
         self.weights = [p for p in net.parameters() if p.requires_grad]
-        fused = device.type in ("cpu", "cuda")
-        self.weight_optimizer = torch.optim.Adam(self.weights, betas=BETAS, fused=fused)
+        self.weight_optimizer = build_optimizer(OptimizerOptions(), self.weights, device)
         self.vectors = list(logits.parameters())
         self.logit_optimizer = torch.optim.Adam(
             self.vectors, lr=options.logits_lr, betas=LOGIT_BETAS
         )
         self.signal = GradientSignal([len(vector) for vector in self.vectors])
         self._relax = STRATEGIES[options.strategy]
-        self._loss = LOSSES[options.loss]
+        self._loss = weighted(options.loss)
 
     def weight_step(self, batch: Batch, step: int, rate: float, temperature: float) -> float:
         """Update the weights once, with the logits as they are; return the loss.

@@ -17,13 +17,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
+
+from data import augmentations
+from data.augmentations import AUGMENTATIONS
+from data.degradation_values import parse_values
 from models.device import DEVICES
 from models.space import CAP, PRIORS
-from train.losses import LOSSES
+from train.esrgan_yml import OptionsError, flags_of, is_options
+from train.losses import LOSSES, parse_terms
+from train.optimizers import OPTIMIZERS
 from train.presets import PRESETS
+from train.schedules import SHAPES, Schedule
 
 DEGRADATIONS = ("second-order", "first-order")
 SWITCH = ("auto", "on", "off")
+TARGETS = ("plain", "sharpened")
 FREE_ON_RESUME = frozenset({"out", "resume", "dry_run", "workers", "device", "threads", "cache"})
 """Fields that a resumed run may change; every other one must be as it was."""
 
@@ -75,13 +84,25 @@ class TrainingConfig(CommonConfig):
     steps: int | None = flag(None, "training steps")
     max_minutes: float | None = flag(None, "wall time in minutes, instead of --steps")
     init: Path | None = flag(None, "weights to start from: .safetensors of this project, or .pth")
-    loss: str | None = flag(None, "training loss", choices=tuple(LOSSES))
+    loss: tuple[str, ...] | None = flag(
+        None, f"training loss, or a weighted sum as l1=1 ssim=0.1: {', '.join(LOSSES)}"
+    )
+    optimizer: str | None = flag(None, "optimiser", choices=OPTIMIZERS)
+    weight_decay: float = flag(0.0, "weight decay; of adam and sgd as L2 in the gradient")
+    momentum: float = flag(0.9, "momentum of sgd")
     pass_weights: tuple[float, ...] | None = flag(None, "loss weight of each pass; equal")
     first_pass_share: float | None = flag(
         None, "share of the steps, the first ones, that train the first pass alone"
     )
     lr: float | None = flag(None, "peak learning rate")
     lr_min: float | None = flag(None, "last learning rate")
+    schedule: str = flag("cosine", "shape of the learning rate", choices=tuple(SHAPES))
+    periods: tuple[int, ...] = flag((), "cosine-restart: steps of each period")
+    restart_weights: tuple[float, ...] = flag(
+        (), "cosine-restart: share of the peak that each period starts at; all 1"
+    )
+    milestones: tuple[int, ...] = flag((), "multi-step: steps at which the rate falls")
+    gamma: float = flag(0.5, "multi-step: factor of each fall")
     warmup: int | None = flag(None, "steps of linear warm-up")
     clip: float = flag(0.5, "largest norm of the gradient; 0: no clipping")
     ema: float | None = flag(None, "decay of the weight average")
@@ -90,6 +111,14 @@ class TrainingConfig(CommonConfig):
     faces: int | None = flag(None, "faces per step")
     crops: int | None = flag(None, "crops per face")
     lq_crop: int | None = flag(None, "side of a crop in LQ pixels; 0: whole faces")
+    augment: tuple[str, ...] = flag(
+        (), f"changes and their probabilities, as rotation=0.5: {', '.join(AUGMENTATIONS)}"
+    )
+    degradation_values: tuple[str, ...] = flag(
+        (), "other numbers of the second order, as noise_range=1,30 (Real-ESRGAN's names)"
+    )
+    target: str = flag("plain", "HQ as they are, or unsharp-masked", choices=TARGETS)
+    dropout: float = flag(0.0, "share of channels dropped before the last convolution")
     validate_every: int | None = flag(None, "steps between validations")
     validate_pairs: int | None = flag(None, "pairs of a validation during training")
     checkpoint_every: int | None = flag(None, "steps between checkpoints")
@@ -103,6 +132,25 @@ class TrainingConfig(CommonConfig):
             raise ConfigError(f"--max-minutes {self.max_minutes}: more than 0")
         if self.first_pass_share is not None and not 0 <= self.first_pass_share < 1:
             raise ConfigError(f"--first-pass-share {self.first_pass_share}: from 0 to below 1")
+        if self.weight_decay < 0 or not 0 <= self.momentum < 1:
+            raise ConfigError("--weight-decay is at least 0, --momentum from 0 to below 1")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"--dropout {self.dropout}: from 0 to below 1")
+        if self.loss is not None:
+            parse_terms(self.loss)
+        augmentations.parse(self.augment)
+        parse_values(self.degradation_values)
+        self.learning_rate_shape()
+
+    def learning_rate_shape(self) -> Schedule:
+        """Return the schedule; raises ScheduleError where its numbers do not fit together."""
+        return Schedule(
+            shape=self.schedule,
+            periods=self.periods,
+            restart_weights=self.restart_weights,
+            milestones=self.milestones,
+            gamma=self.gamma,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,8 +177,27 @@ def parse_flags(cls: type[CommonConfig], argv: Sequence[str], description: str) 
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         _add_flag(parser, field, hints[field.name])
+    help_text = "YAML file of flags by name, as in examples/recipes; what is typed goes first"
+    parser.add_argument("--config", type=Path, default=argparse.SUPPRESS, help=help_text)
     typed = vars(parser.parse_args(argv))
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in typed.items()}
+    recipe = read_recipe(typed.pop("config")) if "config" in typed else {}
+    return {n: tuple(v) if isinstance(v, list) else v for n, v in (recipe | typed).items()}
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """Return the flags of a YAML file by field name; ConfigError names the file and the fix."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"--config {path}: not a readable YAML file ({error})") from error
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise ConfigError(f"--config {path}: write one `flag_name: value` a line")
+    if is_options(values):
+        try:
+            return flags_of(values)
+        except OptionsError as error:
+            raise ConfigError(f"--config {path}: {error}") from error
+    return {name.replace("-", "_"): value for name, value in values.items()}
 
 
 def _add_flag(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], hint: Any) -> None:
@@ -161,7 +228,19 @@ def from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
     unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
     if unknown:
         raise ConfigError(f"unknown keys {', '.join(unknown)}; {cls.__name__} has none such")
-    return cls(**{name: _convert(name, v, hints[name]) for name, v in values.items()})
+    converted = {name: _convert(name, v, hints[name]) for name, v in values.items()}
+    for field in dataclasses.fields(cls):
+        _refuse_other_choices(field, converted.get(field.name))
+    return cls(**converted)
+
+
+def _refuse_other_choices(field: dataclasses.Field[Any], value: Any) -> None:
+    choices = field.metadata["choices"]
+    given = value if isinstance(value, tuple) else () if value is None else (value,)
+    wrong = [one for one in given if choices is not None and one not in choices]
+    if wrong:
+        known = ", ".join(map(str, choices))
+        raise ConfigError(f"{field.name}: {wrong[0]!r} is not one of {known}")
 
 
 def _convert(name: str, value: Any, hint: Any) -> Any:

@@ -22,9 +22,11 @@ from train.checkpoint import CheckpointError
 from train.config import ConfigError
 from train.interrupt import Interrupted
 from train.learner import TrainingError
+from train.losses import LossError
 from train.pace import PaceError
 from train.progress import Outcome
 from train.run_folder import RunFolder, RunFolderError
+from train.schedules import ScheduleError
 
 LOG = logging.getLogger(__name__)
 EXPECTED = (
@@ -34,9 +36,11 @@ EXPECTED = (
     ConfigError,
     DataError,
     GenotypeError,
+    LossError,
     PaceError,
     PriorsError,
     RunFolderError,
+    ScheduleError,
     SpaceError,
     TrainingError,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,11 +14,12 @@ from torch.nn import functional as F
 from data.batches import Batch
 from models.restorer import passes_of
 from train.ema import WeightAverage
-from train.losses import LOSSES
+from train.losses import weighted
+from train.optimizers import OptimizerOptions, build_optimizer
 
-BETAS = (0.9, 0.99)
-"""Adam's decay rates, those of the challenge's baseline."""
 SEED_STRIDE = 1_000_003
+LAST_CONVOLUTIONS = ("tail.out", "conv_last", "conv3")
+"""Names of the convolution that makes the image: FaceSR's, most of the zoo's, the shallow ones'."""
 
 
 class TrainingError(RuntimeError):
@@ -29,7 +30,9 @@ class TrainingError(RuntimeError):
 class StepOptions:
     """How one step is computed."""
 
-    loss: str = "l1"
+    loss: tuple[str, ...] = ("l1",)
+    """Terms of the weighted sum, see `train.losses.parse_terms`."""
+    optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     pass_weights: tuple[float, ...] | None = None
     """Weight of each pass in the loss, normalised to sum 1; None: equal."""
     clip: float = 0.5
@@ -37,6 +40,8 @@ class StepOptions:
     ema: float = 0.999
     bf16: bool = False
     channels_last: bool = True
+    dropout: float = 0.0
+    """Share of the channels that is dropped before the network's last convolution."""
     seed: int = 0
 
 
@@ -68,10 +73,11 @@ class Learner:
         if isinstance(student, nn.Module):
             student.requires_grad_(False)
         self.trained = [p for p in self.net.parameters() if p.requires_grad]
-        fused = device.type in ("cpu", "cuda")
-        self.optimizer = torch.optim.Adam(self.trained, betas=BETAS, fused=fused)
+        self.optimizer = build_optimizer(options.optimizer, self.trained, device)
         self.average = WeightAverage(self.net, decay=options.ema)
-        self._loss = LOSSES[options.loss]
+        self._loss = weighted(options.loss)
+        if options.dropout:
+            _drop_before(last_convolution(self.net), options.dropout)
 
     def step(self, batch: Batch, step: int, rate: float, *, first_only: bool = False) -> StepResult:
         """Update the weights once and return the numbers; `first_only` trains the first pass alone.
@@ -124,6 +130,21 @@ class Learner:
         self.net.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.average.load(state["average"]["updates"], state["average"]["average"])
+
+
+def last_convolution(net: nn.Module) -> nn.Module:
+    """Return the convolution that makes the image, of FaceSR or of a network of the zoo."""
+    modules = dict(net.named_modules())
+    return next(modules[name] for name in LAST_CONVOLUTIONS if name in modules)
+
+
+def _drop_before(conv: nn.Module, share: float) -> None:
+    """Drop whole channels of what `conv` takes in while training (Kong et al., CVPR 2022)."""
+
+    def drop(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (F.dropout2d(inputs[0], share, module.training), *inputs[1:])
+
+    conv.register_forward_pre_hook(drop)
 
 
 def face_maps(net: nn.Module, batch: Batch) -> dict[str, Tensor] | None:

@@ -25,7 +25,7 @@ from train.learner import Learner, StepResult
 from train.pace import PROBE_SHARE, Costs, Deadline, steps_within, time_steps
 from train.progress import LoopOptions, Outcome, Progress
 from train.run_folder import RunFolder
-from train.schedules import cosine, progress
+from train.schedules import progress
 from train.validate import Scores, picture, spread, validate
 
 LOG = logging.getLogger(__name__)
@@ -182,7 +182,7 @@ class _Run:
     def _rate(self) -> float:
         """Return the learning rate of the next step."""
         run, options = self.progress, self.options
-        return cosine(
+        return options.schedule.rate(
             run.step, run.plan, peak=options.lr, floor=options.lr_min, warmup=options.warmup
         )
 

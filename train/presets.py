@@ -31,8 +31,10 @@ class Preset:
     first_pass_share: float = 0.6
     """Share of the steps, the first ones, that train the first pass alone, which costs less than
     half; the second pass begins as the first one and goes on from there."""
-    loss: str = "l1"
-    """Training loss."""
+    loss: tuple[str, ...] = ("l1",)
+    """Terms of the training loss, see `train.losses.parse_terms`."""
+    optimizer: str = "adam"
+    """A name of `train.optimizers.OPTIMIZERS`."""
     ema: float = 0.999
     """Decay of the weight average."""
     validate_every: int
@@ -92,7 +94,7 @@ QUICK = Preset(
     steps=1600,
     lr=1e-3,
     warmup=50,
-    loss="mse",
+    loss=("mse",),
     ema=0.99,
     validate_every=200,
     validate_pairs=8,
@@ -159,9 +161,10 @@ CPU = replace(
     faces=2,
     crops=2,
     lq_crop=64,
-    lr=0.001,
+    lr=0.002,
     first_pass_share=0.75,
-    loss="mse",
+    loss=("mse",),
+    optimizer="muon",
     ema=0.995,
     warmup=50,
     validate_pairs=10,

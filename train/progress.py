@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from train.learner import StepOptions
+from train.schedules import Schedule
 from train.validate import Scores
 
 
@@ -19,6 +20,7 @@ class LoopOptions:
     begun: float = field(default_factory=time.monotonic)
     spare: float = 6.0
     """Part of `seconds` for what this loop does not see: starting Python, the last table."""
+    schedule: Schedule = field(default_factory=Schedule)
     lr: float = 4e-4
     lr_min: float = 1e-7
     warmup: int = 0

@@ -12,8 +12,9 @@ from typing import TypeVar
 
 import torch
 
+from data import augmentations
 from data.batches import Batch, BatchMaker, batch_stream
-from data.sources import FaceSource, OpenedData, open_data
+from data.sources import FaceSource, OpenedData, open_data, trained_and_held_out
 from models.device import choose_device
 from train.checkpoint import write_bytes
 from train.config import (
@@ -27,6 +28,7 @@ from train.config import (
 )
 from train.learner import StepOptions
 from train.loop import Batches
+from train.optimizers import OptimizerOptions
 from train.presets import PRESETS, Preset, default_preset
 from train.progress import LoopOptions
 from train.run_folder import RunFolder, find_run, start_run
@@ -138,6 +140,9 @@ def batches_of(config: TrainingConfig, source: FaceSource, scale: int) -> Batche
         lq_crop=config.lq_crop or None,
         degradation=config.degradation,
         scale=scale,
+        degradation_values=config.degradation_values,
+        augmentation=augmentations.parse(config.augment),
+        sharpened=config.target == "sharpened",
     )
     workers = config.workers or 0
 
@@ -162,12 +167,18 @@ def loop_options(config: TrainingConfig, device: torch.device, begun: float) -> 
         if (value := getattr(config, name)) is not None
     }
     step = StepOptions(
-        loss=config.loss or "l1",
+        loss=config.loss or ("l1",),
+        optimizer=OptimizerOptions(
+            name=config.optimizer or "adam",
+            weight_decay=config.weight_decay,
+            momentum=config.momentum,
+        ),
         pass_weights=config.pass_weights,
         clip=config.clip,
         ema=0.999 if config.ema is None else config.ema,
         bf16=wants_bf16(config.amp, device),
         channels_last=config.channels_last != "off",
+        dropout=config.dropout,
         seed=config.seed,
     )
     return LoopOptions(
@@ -175,6 +186,7 @@ def loop_options(config: TrainingConfig, device: torch.device, begun: float) -> 
         seconds=None if config.max_minutes is None else 60.0 * config.max_minutes,
         begun=begun,
         checkpoint_every=config.checkpoint_every or 200,
+        schedule=config.learning_rate_shape(),
         step=step,
         **given,
     )
@@ -191,4 +203,5 @@ def facts(
         "commit": whole.get("commit"),
         "torch": whole.get("torch"),
         "fingerprints": {"data": data.train.fingerprint, "val": data.val.fingerprint},
+        "held_out_trained_on": trained_and_held_out(data),
     }

@@ -7,13 +7,25 @@ from functools import partial
 
 from torch import nn
 
+from models.zoo.bilinear_resnet import BilinearResNet
+from models.zoo.edsr import EDSR
+from models.zoo.espcn import ESPCN
 from models.zoo.msrresnet import MSRResNet
 from models.zoo.rdb_plain import RDBPlain
+from models.zoo.srcnn import SRCNN
+from models.zoo.unet import UNet
 
 ZOO: dict[str, Callable[..., nn.Module]] = {
     "msrresnet-16": partial(MSRResNet, blocks=16),
+    "msrresnet-20": partial(MSRResNet, blocks=20),
     "msrresnet-24": partial(MSRResNet, blocks=24),
+    "edsr-20": partial(EDSR, blocks=20),
     "rdb-plain": RDBPlain,
+    "rdb-plain-full": partial(RDBPlain, channels=68, name="rdb-plain-full"),
+    "bilinear-resnet": BilinearResNet,
+    "unet": UNet,
+    "srcnn": SRCNN,
+    "espcn": ESPCN,
 }
 
 

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
+from models.artifact import load_network, save_network
+from models.restorer import restore
 from models.size import count
 from models.zoo import ZOO, build
 
-SIZES = {"msrresnet-16": 1_517_571, "msrresnet-24": 2_108_419, "rdb-plain": 2_147_507}
+SIZES = {
+    "msrresnet-16": 1_517_571,
+    "msrresnet-20": 1_812_995,
+    "msrresnet-24": 2_108_419,
+    "edsr-20": 1_812_995,
+    "rdb-plain": 2_147_507,
+    "rdb-plain-full": 2_271_387,
+    "bilinear-resnet": 560_451,
+    "unet": 2_131_331,
+    "srcnn": 20_099,
+    "espcn": 37_200,
+}
 
 
 @pytest.mark.parametrize("name", ZOO)
@@ -43,9 +59,30 @@ def test_a_fresh_network_starts_near_the_enlarged_input(name: str, scale: int) -
     assert 0 < (restored - base).abs().mean() < 0.2
 
 
-def test_every_parameter_gets_a_gradient() -> None:
-    net = build("rdb-plain")
-    net(torch.rand(1, 3, 8, 8)).square().mean().backward()
+@pytest.mark.parametrize("scale", [1, 2, 4, 8])
+@pytest.mark.parametrize("name", ZOO)
+def test_any_lq_size_is_restored_at_any_scale(name: str, scale: int) -> None:
+    net = build(name, scale)
+    lq = np.random.default_rng(0).integers(0, 256, (19, 13, 3)).astype(np.uint8)
+    (restored,) = restore(net, lq)
+    assert restored.shape == (19 * scale, 13 * scale, 3)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_a_file_gives_the_same_network_back(name: str, tmp_path: Path) -> None:
+    net = build(name).train()
+    lq = torch.rand(2, 3, 16, 16)
+    net(lq)  # batch norms take their statistics
+    save_network(tmp_path / "net.safetensors", net.eval())
+    loaded = load_network(tmp_path / "net.safetensors").net
+    with torch.no_grad():
+        assert torch.allclose(loaded(lq), net(lq), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_every_parameter_gets_a_gradient(name: str) -> None:
+    net = build(name)
+    net(torch.rand(2, 3, 16, 16)).square().mean().backward()
     assert not [n for n, p in net.named_parameters() if p.grad is None or not p.grad.any()]
 
 

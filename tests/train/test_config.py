@@ -55,14 +55,40 @@ def test_unknown_flags_are_refused(argv: list[str], capsys: pytest.CaptureFixtur
         ({"steps": True}, "steps: True is no int"),
         ({"seed": None}, "seed: a value is needed"),
         ({"steps": 0}, "--steps 0: at least 1"),
+        ({"optimizer": "lion"}, "optimizer: 'lion' is not one of adam, adamw, sgd"),
+        ({"loss": ["l3"]}, "no loss is called 'l3'"),
+        ({"augment": ["flipud=1"]}, "name each of rotation"),
+        ({"schedule": "multi-step"}, "needs --milestones"),
+        ({"dropout": 1.0}, "from 0 to below 1"),
+        ({"first_pass_share": 1.0}, "from 0 to below 1"),
         ({"cap": CAP + 1}, "may only be lowered"),
         ({"val": "pairs"}, "--val needs --data"),
         ({"max_minutes": 0}, "more than 0"),
     ],
 )
 def test_bad_values_are_refused(values: dict[str, object], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ValueError, match=message):
         from_dict(BaselineConfig, values)
+
+
+def test_a_recipe_gives_flags_and_what_is_typed_goes_first(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("lr: 2.0e-4\nloss: [l1, ssim=0.1]\nweight-decay: 0.5\n")
+    config = _parse("--config", str(recipe), "--weight-decay", "0.25")
+    assert (config.lr, config.loss, config.weight_decay) == (2e-4, ("l1", "ssim=0.1"), 0.25)
+    recipe.write_text("lerning_rate: 1\n")
+    with pytest.raises(ConfigError, match="unknown keys lerning_rate"):
+        _parse("--config", str(recipe))
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [\n", "\x00"])
+def test_a_recipe_that_is_none_is_named(tmp_path: Path, text: str) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(text)
+    with pytest.raises(ConfigError, match=r"recipe\.yaml"):
+        _parse("--config", str(recipe))
+    with pytest.raises(ConfigError, match=r"gone\.yaml"):
+        _parse("--config", str(tmp_path / "gone.yaml"))
 
 
 def test_what_is_left_out_comes_from_the_preset_and_what_is_given_stays() -> None:

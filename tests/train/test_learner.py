@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import pytest
@@ -9,9 +10,12 @@ import torch
 from torch import Tensor
 
 from models.restorer import passes_of
-from models.zoo import build
+from models.zoo import ZOO, build
 from tests.train.conftest import maker, tiny_net
 from train.learner import Learner, StepOptions, TrainingError, crop_maps, face_maps, pass_weights
+from train.optimizers import OptimizerOptions
+
+CPU = torch.device("cpu")
 
 
 def test_maps_are_cropped_where_the_image_is() -> None:
@@ -82,3 +86,42 @@ def test_pass_weights_sum_to_one() -> None:
     assert pass_weights((1.0, 3.0), 2) == [0.25, 0.75]
     with pytest.raises(TrainingError, match="none below 0"):
         pass_weights((0.0, 0.0), 2)
+
+
+@pytest.mark.parametrize("name", [*ZOO, None])
+def test_dropout_comes_before_the_last_convolution_and_only_while_training(
+    name: str | None,
+) -> None:
+    net = tiny_net() if name is None else build(name)
+    plain = copy.deepcopy(net).eval()
+    Learner(net, StepOptions(dropout=0.5), torch.device("cpu"))
+    lq = torch.rand(2, 3, 16, 16)
+    with torch.no_grad():
+        before, after = passes_of(plain, lq)[0], passes_of(net.eval(), lq)[0]
+        assert torch.allclose(before, after, atol=1e-6)
+        dropped = [passes_of(net.train(), lq)[0] for _ in range(2)]
+    assert not torch.equal(*dropped)
+
+
+def test_sgd_with_weight_decay_is_torch_s() -> None:
+    options = StepOptions(optimizer=OptimizerOptions(name="sgd", weight_decay=1e-3))
+    learner = Learner(tiny_net(), options, torch.device("cpu"))
+    (group,) = learner.optimizer.param_groups
+    assert (group["momentum"], group["weight_decay"]) == (0.9, 1e-3)
+    batch = maker()(0)
+    first = learner.step(batch, 0, 1e-2).loss
+    for step in range(1, 15):
+        last = learner.step(batch, step, 1e-2).loss
+    assert last < first
+
+
+def test_muon_takes_the_matrices_and_leaves_the_rest_to_adam() -> None:
+    net = build("msrresnet-16")
+    learner = Learner(net, StepOptions(optimizer=OptimizerOptions(name="muon")), CPU)
+    sizes = {
+        name: sum(p.numel() for group in part.param_groups for p in group["params"])
+        for name, part in learner.optimizer.parts.items()  # type: ignore[union-attr]
+    }
+    assert sum(sizes.values()) == 1_517_571
+    last, biases = 3 * 64 * 9, sum(p.numel() for p in net.parameters() if p.ndim == 1)
+    assert sizes["adam"] == last + biases

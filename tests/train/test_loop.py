@@ -15,7 +15,9 @@ from models.artifact import load_network
 from tests.train.conftest import Trial, maker, tiny_net
 from train import checkpoint, loop, pace
 from train.interrupt import Interrupted
-from train.learner import LOSSES, Learner, StepOptions, TrainingError
+from train.learner import Learner, StepOptions, TrainingError
+from train.losses import LOSSES
+from train.optimizers import OptimizerOptions
 from train.validate import Scores
 
 
@@ -38,22 +40,26 @@ class _PowerCut(Exception):  # noqa: N818
     pass
 
 
-@pytest.mark.parametrize(("priors", "cut"), [((), 5), (("parse", "dict"), 7)])
+@pytest.mark.parametrize(
+    ("priors", "cut", "optimizer"),
+    [((), 5, "adam"), (("parse", "dict"), 7, "adam"), (("heat",), 4, "muon"), ((), 7, "sgd")],
+)
 def test_a_run_that_was_cut_off_ends_bit_for_bit_like_one_that_was_not(
-    trial: Trial, priors: tuple[str, ...], cut: int
+    trial: Trial, priors: tuple[str, ...], cut: int, optimizer: str
 ) -> None:
-    trial.run("whole", priors=priors, first_pass_share=0.5)
+    step = StepOptions(seed=3, optimizer=OptimizerOptions(name=optimizer))
+    trial.run("whole", priors=priors, first_pass_share=0.5, step=step)
 
-    def fail(step: int) -> None:
-        if step == cut:
+    def fail(number: int) -> None:
+        if number == cut:
             raise _PowerCut
 
     trial.before = fail
     with pytest.raises(_PowerCut):
-        trial.run("cut", priors=priors, first_pass_share=0.5)
+        trial.run("cut", priors=priors, first_pass_share=0.5, step=step)
     asked: list[int] = []
     trial.before = asked.append
-    trial.run("cut", priors=priors, first_pass_share=0.5, resume=True)
+    trial.run("cut", priors=priors, first_pass_share=0.5, step=step, resume=True)
     assert asked[0] == cut // 3 * 3, "it goes on from the last checkpoint, not from the start"
     assert _same(_final(trial, "whole"), _final(trial, "cut"))
     logs = [

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from evaluation import metrics
 from train.ema import WeightAverage
-from train.losses import LOSSES
+from train.losses import LOSSES, LossError, parse_terms, weighted
 
 
 @pytest.mark.parametrize(
@@ -19,6 +20,53 @@ def test_losses(name: str, expected: float) -> None:
     hq = torch.tensor([0.5, 0.5])
     restored = torch.tensor([0.5, 0.9])
     assert LOSSES[name](restored, hq).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_ssim_loss_is_the_scorers() -> None:
+    hq, restored = (
+        np.random.default_rng(seed).integers(0, 256, (2, 40, 37, 3)).astype(np.uint8)
+        for seed in (0, 1)
+    )
+    restored = (0.7 * hq + 0.3 * restored).astype(np.uint8)
+    ours = 1.0 - LOSSES["ssim"](_planes(restored), _planes(hq)).item()
+    theirs = np.mean([metrics.ssim(a, b) for a, b in zip(restored, hq, strict=True)])
+    assert ours == pytest.approx(theirs, abs=1e-9)
+    with pytest.raises(LossError, match="at least 11 px"):
+        LOSSES["ssim"](torch.rand(1, 3, 8, 20), torch.rand(1, 3, 8, 20))
+
+
+def _planes(images: np.ndarray) -> Tensor:
+    return torch.from_numpy(images).double().permute(0, 3, 1, 2) / 255
+
+
+def test_the_gradient_loss_ignores_brightness_and_sees_edges() -> None:
+    flat = torch.full((1, 3, 4, 5), 0.25)
+    edge = flat.clone()
+    edge[..., 3:] += 0.5
+    assert LOSSES["gradient"](flat + 0.1, flat).item() == pytest.approx(0.0, abs=1e-7)
+    assert LOSSES["gradient"](edge, flat).item() == pytest.approx(0.5 / 4)
+
+
+def test_a_sum_of_losses_is_their_weighted_sum() -> None:
+    restored, hq = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16)
+    expected = LOSSES["l1"](restored, hq) + 0.25 * LOSSES["ssim"](restored, hq)
+    assert weighted(("l1", "ssim=0.25"))(restored, hq).item() == pytest.approx(expected.item())
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        (("l3",), "no loss is called 'l3'; choose l1, mse"),
+        (("l1", "l1=2"), "l1 is named twice"),
+        (("l1=much",), "'much' is no number; write l1=1"),
+        (("l1=0",), "above 0"),
+        (("l1=inf",), "above 0"),
+        ((), "at least one"),
+    ],
+)
+def test_sums_that_mean_nothing_are_refused(terms: tuple[str, ...], said: str) -> None:
+    with pytest.raises(LossError, match=said):
+        parse_terms(terms)
 
 
 def test_charbonnier_has_a_finite_gradient_at_zero() -> None:

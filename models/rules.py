@@ -1,0 +1,85 @@
+"""The challenge's rules about a network and where its weights come from.
+
+Training records what is checked here in the network's file: data, weights it started from, fitted
+priors, faces that are both trained on and scored. What was not recorded counts as broken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from models.size import count
+from models.space import CAP
+
+OUTSIDE_TIERS = ("external",)
+"""Tiers of priors that were not learned from the faces alone."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One rule: whether it is kept, and what was found, in words."""
+
+    kept: bool
+    text: str
+
+
+def audit(net: nn.Module, metadata: Mapping[str, Any]) -> list[Finding]:
+    """What the rules say about a network and the metadata of its file (`models.artifact`)."""
+    return [_size(net), *_origin(metadata, "")]
+
+
+def _size(net: nn.Module) -> Finding:
+    size = count(net)
+    words = (
+        f"{size.parameters:,} parameters and {size.learned_buffers:,} learned buffers, "
+        f"{size.total:,} in all; the cap is {CAP:,}"
+    )
+    return Finding(size.total <= CAP, words)
+
+
+def _origin(metadata: Mapping[str, Any], where: str) -> Iterator[Finding]:
+    """The findings about one file's weights; `where` opens each text."""
+    prints = metadata.get("fingerprints")
+    if not isinstance(prints, Mapping) or "data" not in prints:
+        yield Finding(False, f"{where}nothing is recorded about the faces it was trained on")
+        return
+    yield Finding(True, f"{where}trained on the faces {prints['data']}, commit {_commit(metadata)}")
+    yield _held_out(metadata.get("held_out_trained_on"), where)
+    yield from _priors(metadata, where)
+    yield from _start(metadata.get("init"), where)
+
+
+def _commit(metadata: Mapping[str, Any]) -> str:
+    return str(metadata.get("commit") or "unknown")
+
+
+def _held_out(names: object, where: str) -> Finding:
+    if not isinstance(names, list):
+        return Finding(False, f"{where}it is not recorded whether validation faces were trained on")
+    if names:
+        shown = ", ".join(map(str, names[:5]))
+        return Finding(False, f"{where}trained on {len(names)} validation faces: {shown}")
+    return Finding(True, f"{where}no validation face was trained on")
+
+
+def _priors(metadata: Mapping[str, Any], where: str) -> Iterator[Finding]:
+    marks = metadata.get("priors")
+    if not isinstance(marks, Mapping) or not marks:
+        return
+    tier = marks.get("tier")
+    words = f"{where}priors of the tier {tier!r}, fit {marks.get('fingerprint')}"
+    yield Finding(isinstance(tier, str) and tier not in OUTSIDE_TIERS, words)
+
+
+def _start(init: object, where: str) -> Iterator[Finding]:
+    if init is None:
+        yield Finding(True, f"{where}trained from random weights")
+    elif isinstance(init, Mapping) and isinstance(init.get("metadata"), Mapping):
+        yield Finding(True, f"{where}started from {init.get('file')}, SHA-256 {init.get('sha256')}")
+        yield from _origin(init["metadata"], f"{where}{init.get('file')}: ")
+    else:
+        yield Finding(False, f"{where}started from weights of unknown origin")

@@ -1,0 +1,94 @@
+"""Auditing and packing as typed."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from data.folders import write_png
+from models.artifact import save_network
+from models.zoo import build
+from scripts import audit, package_submission
+
+CLEAN: dict[str, Any] = {
+    "fingerprints": {"data": "ab", "val": "cd"},
+    "held_out_trained_on": [],
+    "init": None,
+    "config": {"loss": ["l1"]},
+    "training": {"step": 3, "psnr": 28.0},
+}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Return a folder with three LQ, a clean network and one that saw validation faces."""
+    for i in range(3):
+        picture = np.random.default_rng(i).integers(0, 256, (16, 16, 3)).astype(np.uint8)
+        write_png(tmp_path / "lq" / f"{i:05d}.png", picture)
+    net = build("srcnn")
+    (tmp_path / "run").mkdir()
+    save_network(tmp_path / "run" / "best.safetensors", net, metadata=CLEAN)
+    seen = {**CLEAN, "held_out_trained_on": ["00007"]}
+    save_network(tmp_path / "seen.safetensors", net, metadata=seen)
+    (tmp_path / "run" / "log.jsonl").write_text('{"kind": "train", "step": 1, "loss": 0.5}\n')
+    return tmp_path
+
+
+def _argv(place: Path, *more: str) -> list[str]:
+    checkpoint = place / "run" / "best.safetensors"
+    return ["--checkpoint", str(checkpoint), "--inputs", str(place / "lq"), *more]
+
+
+def test_a_clean_network_is_packed_and_twice_the_same(place: Path) -> None:
+    for out in ("a", "b"):
+        assert package_submission.main(_argv(place, "--out", str(place / out))) == 0
+    zips = [(place / out / "submission.zip").read_bytes() for out in ("a", "b")]
+    assert zips[0] == zips[1]
+    with zipfile.ZipFile(place / "a" / "submission.zip") as archive:
+        assert archive.namelist() == [f"results/{i:05d}.png" for i in range(3)]
+    with zipfile.ZipFile(place / "a" / "bundle.zip") as archive:
+        inside = set(archive.namelist())
+    assert {"Readme.txt", "report.pdf", "submission.zip", "code.zip", "log.jsonl"} <= inside
+    assert "best.safetensors" in inside
+    with zipfile.ZipFile(place / "a" / "code.zip") as archive:
+        assert {"README.md", "models/network.py"} <= set(archive.namelist())
+    report = (place / "a" / "report.md").read_text()
+    assert "![Training loss" in report
+    assert "20,099" in report
+
+
+def test_a_broken_rule_is_refused_and_nothing_is_written(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = _argv(place, "--out", str(place / "out"))
+    argv[1] = str(place / "seen.safetensors")
+    assert package_submission.main(argv) == 1
+    assert "trained on 1 validation faces: 00007" in capsys.readouterr().err
+    assert not (place / "out").exists()
+
+
+def test_bad_inputs_and_a_full_folder_are_refused(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert package_submission.main(_argv(place, "--out", str(place / "run"))) == 2
+    assert "holds another run" in capsys.readouterr().err
+    write_png(place / "lq" / "wide.png", np.zeros((16, 20, 3), np.uint8))
+    assert package_submission.main(_argv(place, "--out", str(place / "out"))) == 2
+    assert "LQ of several sizes" in capsys.readouterr().err
+
+
+def test_the_size_limit_is_told_by_the_exit_status(place: Path) -> None:
+    argv = _argv(place, "--out", str(place / "out"), "--max-mb", "0.001")
+    assert package_submission.main(argv) == 1
+
+
+def test_audit_exits_by_what_it_finds(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert audit.main(["--checkpoint", str(place / "run" / "best.safetensors")]) == 0
+    assert "every rule is kept" in capsys.readouterr().out
+    assert audit.main(["--checkpoint", str(place / "seen.safetensors")]) == 1
+    assert "BROKEN  trained on 1 validation faces" in capsys.readouterr().out
+    assert audit.main(["--checkpoint", str(place / "none.safetensors")]) == 2

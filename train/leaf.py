@@ -1,0 +1,40 @@
+"""What commands that use a finished network share: their flags, and how they end."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from models.device import DEVICES
+
+
+def network_parser(
+    description: str, out_help: str, *, flip: bool = True
+) -> argparse.ArgumentParser:
+    """Return a parser with the flags of every such command; `flip` adds --flip-ensemble."""
+    parser = argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--checkpoint", type=Path, help="best.safetensors or best.pth; left out: the newest run's")
+    if flip:
+        ensemble = "average with the mirrored face's restoration"
+        add("--flip-ensemble", action="store_true", help=ensemble)
+    add("--seed", type=int, default=0, help="seed of torch; nothing here is drawn at random")
+    add("--out", type=Path, help=out_help)
+    add("--device", default="auto", choices=DEVICES, help="where to compute")
+    add("--dry-run", action="store_true", help="open and check everything, print sizes, stop there")
+    return parser
+
+
+def ended(command: str, work: Callable[[], int], expected: tuple[type[Exception], ...]) -> int:
+    """Return the exit status of `work`; 2 after an expected error, told without a traceback."""
+    try:
+        return work()
+    except expected as error:
+        sys.stderr.write(f"{command}: {error}\n")
+        return 2
