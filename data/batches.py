@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from data.augment import flip_image
 from data.augmentations import Augmentation
-from data.degradation import PRESETS, degrade
+from data.degradation import DEGRADATIONS, degrade
 from data.degradation_values import parse_values
 from data.errors import DataError
 from data.sampling import sample_rng
@@ -115,10 +115,10 @@ class BatchMaker:
         self.lq_side, left = divmod(source.side, scale)
         self.lq_crop = self.lq_side if lq_crop is None else lq_crop
         self.align = max(2, 8 // scale)
-        if left or degradation not in PRESETS:
+        if left or degradation not in DEGRADATIONS:
             raise DataError(
                 f"HQ side {source.side}, scale {scale}, degradation {degradation!r}: the side must "
-                f"be a multiple of the scale, the degradation one of {', '.join(PRESETS)}"
+                f"be a multiple of the scale, the degradation one of {', '.join(DEGRADATIONS)}"
             )
         if self.faces < 1 or self.crops < 1 or (lq_crop is None and self.crops != 1):
             raise DataError(

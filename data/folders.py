@@ -45,19 +45,22 @@ def image_name(path: Path, root: Path) -> str:
     return path.relative_to(root).with_suffix("").as_posix()
 
 
-def read_rgb(path: Path) -> np.ndarray:
+def read_rgb(path: Path, *, convert: bool = False) -> np.ndarray:
     """Return the image as RGB uint8 `(H,W,3)`; EXIF rotation is applied.
 
     Grey and palette images become RGB, an opaque alpha channel is dropped. Raises `DataError`
     (message: the path and the reason) if the file is truncated, cannot be decoded, has more than
-    8 bits per channel, or has transparent pixels.
+    8 bits per channel, or has transparent pixels; with `convert` 16 bits are rounded to 8 and
+    transparent pixels laid over white instead.
     """
     path = Path(path)
     try:
         data = map_file(path)
         header = parse_header(data)
-        check_depth(header)
-        return _to_rgb(_decode(data, header))
+        if not convert:
+            check_depth(header)
+        image = _decode(data, header)
+        return _to_rgb(_converted(image) if convert else image)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 
@@ -173,6 +176,17 @@ def _decode(data: Bytes, header: Header) -> np.ndarray:
         raise DataError(f"cannot be decoded ({error.err})") from error
     if image is None:
         raise DataError(f"cannot be decoded (damaged {header.kind.upper()})")
+    return image
+
+
+def _converted(image: np.ndarray) -> np.ndarray:
+    """An image of 8 or 16 bits as uint8, its transparent pixels laid over white."""
+    if image.dtype == np.uint16:
+        image = np.rint(image / 257.0).astype(np.uint8)
+    if image.ndim == 3 and image.shape[2] in (2, 4) and image.dtype == np.uint8:
+        opaque = image[..., -1:].astype(np.float32) / 255.0
+        colour = opaque * image[..., :-1] + (1.0 - opaque) * 255.0
+        image = np.concatenate([np.rint(colour).astype(np.uint8), 0 * image[..., -1:] + 255], 2)
     return image
 
 

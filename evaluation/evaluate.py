@@ -24,10 +24,11 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
+from data.degradation import DEGRADATIONS  # noqa: E402
 from data.errors import DataError  # noqa: E402
 from data.folders import list_images, read_rgb, write_png  # noqa: E402
 from data.sources import open_pairs, resize_area  # noqa: E402
-from data.validation import Validation  # noqa: E402
+from data.validation import Validation, fixed_lq  # noqa: E402
 from evaluation.files import decode, list_pictures, scored_pairs  # noqa: E402
 from evaluation.metrics import MetricError  # noqa: E402
 from evaluation.niqe import BLOCK, fit_niqe, niqe  # noqa: E402
@@ -45,7 +46,8 @@ from models.device import choose_device  # noqa: E402
 from models.restorer import restore  # noqa: E402
 from models.size import count, format_table  # noqa: E402
 from models.space import CAP  # noqa: E402
-from train.config import CommonConfig, from_dict  # noqa: E402
+from train.config import CommonConfig  # noqa: E402
+from train.flags import from_dict  # noqa: E402
 from train.leaf import ended, network_parser  # noqa: E402
 from train.presets import PRESETS  # noqa: E402
 from train.run_folder import RUNS, RunFolderError, start_run  # noqa: E402
@@ -66,6 +68,7 @@ class EvaluateConfig:
     pred: Path | None
     gt: Path | None
     flip_ensemble: bool
+    lq: str | None
     niqe_faces: Path | None
     cache: Path
     seed: int
@@ -77,10 +80,10 @@ class EvaluateConfig:
         """Refuse flags that contradict each other."""
         if (self.pred is None) != (self.gt is None):
             raise ValueError("--pred and --gt belong together: restored files and their HQ")
-        network_only = (self.checkpoint, self.data, self.flip_ensemble, self.niqe_faces)
+        network_only = (self.checkpoint, self.data, self.flip_ensemble, self.niqe_faces, self.lq)
         if self.pred is not None and any(network_only):
             raise ValueError(
-                "--pred scores files that are there; leave out --checkpoint, --data, "
+                "--pred scores files that are there; leave out --checkpoint, --data, --lq, "
                 "--niqe-faces and --flip-ensemble, or leave out --pred and --gt"
             )
 
@@ -104,6 +107,7 @@ def parse(argv: Sequence[str] | None) -> EvaluateConfig:
     add("--data", type=Path, help="folder with GT/ and LQ/; left out: the run's own validation set")
     add("--pred", type=Path, help="folder or zip of restored pictures")
     add("--gt", type=Path, help="folder of their HQ")
+    add("--lq", choices=DEGRADATIONS, help="make the LQ anew from the HQ, in this way (seed 2024)")
     add("--niqe-faces", type=Path, help="HQ faces to fit NIQE on; left out: no NIQE")
     add("--cache", type=Path, default=Path(".cache"), help="folder of packed faces")
     return EvaluateConfig(**vars(parser.parse_args(argv)))
@@ -144,6 +148,8 @@ def score_network(config: EvaluateConfig) -> int:
     if size > CAP:
         print(f"over the cap: {size:,} parameters, at most {CAP:,} may enter the challenge")
     where, validation = validation_of(config, loaded)
+    if config.lq is not None:
+        where, validation = f"{where}, {config.lq} LQ", remade(validation, config.lq, net)
     print(f"{where}: {len(validation)} pairs, device {device}")
     if config.dry_run:
         return 0
@@ -228,6 +234,16 @@ def validation_of(config: EvaluateConfig, loaded: Loaded) -> tuple[str, Validati
     if not isinstance(run, Mapping) or run.get("preset") not in PRESETS:
         raise ValueError("the network's file does not name its validation set: give --data DIR")
     return run_validation(run, scale, config.cache)
+
+
+def remade(validation: Validation, kind: str, net: torch.nn.Module) -> Validation:
+    """The same faces with LQ of another degradation, made with the seed of all validation LQ."""
+    scale = int(getattr(net, "scale", 4))
+    pairs = []
+    for number in range(len(validation)):
+        hq = validation.pair(number)[1]
+        pairs.append((fixed_lq(hq, number, degradation=kind, scale=scale), hq))
+    return Validation(validation.names, pairs, f"{validation.fingerprint}-{kind}")
 
 
 def run_validation(run: Mapping[str, Any], scale: int, cache: Path) -> tuple[str, Validation]:

@@ -1,6 +1,6 @@
 """From one LQ picture to restored pictures, by any network.
 
-Padding, flip ensemble, clamping and rounding live here only.
+Padding, tiles, flip ensemble, clamping and rounding live here only.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from models.tiles import TILE, restore_tiles
 
 
 def pass_count(net: nn.Module) -> int:
@@ -50,8 +52,9 @@ def restore(
     """The restored picture of every pass, uint8 RGB `(h*s, w*s, 3)`, last pass last.
 
     `lq` is uint8 RGB `(h, w, 3)` of any size: it is padded to the network's `lq_multiple` and the
-    result cropped. `flip_ensemble` averages with the restoration of the mirrored picture. The
-    network must be on `device`; it is used in evaluation mode and left in the mode it came in.
+    result cropped; what is larger than `models.tiles.TILE` is restored in tiles that overlap.
+    `flip_ensemble` averages with the restoration of the mirrored picture. The network must be on
+    `device`; it is used in evaluation mode and left in the mode it came in.
     Raises `ValueError` for an array that is not such a picture.
     """
     if lq.dtype != np.uint8 or lq.ndim != 3 or lq.shape[2] != 3 or 0 in lq.shape:
@@ -91,4 +94,10 @@ def _restore_batch(net: nn.Module, lq: Tensor) -> list[Tensor]:
         # Reflection needs more pixels than it adds; a tiny picture repeats its border instead.
         mode = "reflect" if bottom < height and right < width else "replicate"
         lq = F.pad(lq, (0, right, 0, bottom), mode=mode)
-    return [out[..., : height * scale, : width * scale] for out in passes_of(net, lq)]
+    if max(lq.shape[-2:]) > TILE:
+        predict = getattr(net, "prior_maps", None)
+        maps = predict(lq) if predict is not None else None
+        passes = restore_tiles(lambda tile, cut: passes_of(net, tile, cut), lq, maps, scale)
+    else:
+        passes = passes_of(net, lq)
+    return [out[..., : height * scale, : width * scale] for out in passes]

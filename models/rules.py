@@ -51,6 +51,7 @@ def _origin(metadata: Mapping[str, Any], where: str) -> Iterator[Finding]:
     yield _held_out(metadata.get("held_out_trained_on"), where)
     yield from _priors(metadata, where)
     yield from _start(metadata.get("init"), where)
+    yield from _features(metadata.get("perceptual"), where)
 
 
 def _commit(metadata: Mapping[str, Any]) -> str:
@@ -73,6 +74,18 @@ def _priors(metadata: Mapping[str, Any], where: str) -> Iterator[Finding]:
     tier = marks.get("tier")
     words = f"{where}priors of the tier {tier!r}, fit {marks.get('fingerprint')}"
     yield Finding(isinstance(tier, str) and tier not in OUTSIDE_TIERS, words)
+
+
+def _features(origin: object, where: str) -> Iterator[Finding]:
+    """The network whose features a perceptual loss compared, if there was one."""
+    if origin is None:
+        return
+    if isinstance(origin, Mapping) and isinstance(origin.get("metadata"), Mapping):
+        yield Finding(True, f"{where}perceptual loss with the features of {origin.get('file')}")
+        yield from _origin(origin["metadata"], f"{where}{origin.get('file')}: ")
+    else:
+        named = origin.get("noncompliant") if isinstance(origin, Mapping) else None
+        yield Finding(False, f"{where}perceptual loss with {named or 'features of unknown origin'}")
 
 
 def _start(init: object, where: str) -> Iterator[Finding]:

@@ -23,7 +23,8 @@ from priors.fitted import FittedPriors, save  # noqa: E402
 from priors.pictures import prior_sheet  # noqa: E402
 from priors.tiers import TIERS  # noqa: E402
 from train import ending, session  # noqa: E402
-from train.config import CommonConfig, flag  # noqa: E402
+from train.config import CommonConfig  # noqa: E402
+from train.flags import flag  # noqa: E402
 from train.prior_fit import fitted_priors  # noqa: E402
 from train.run_folder import RunFolder  # noqa: E402
 

@@ -93,7 +93,7 @@ def benchmark_size(args: argparse.Namespace) -> dict[str, Any]:
     from models.space import CAP, PRIORS
     from search.config import SearchConfig, space_of
     from search.sample import random_genotype
-    from train.config import filled
+    from train.flags import filled
 
     space = space_of(filled(SearchConfig(priors=PRIORS), args.preset))
     if args.dry_run:

@@ -32,7 +32,7 @@ from train.leaf import ended, network_parser  # noqa: E402
 from train.presets import PRESETS  # noqa: E402
 from train.run_folder import RUNS, RunFolderError, start_run  # noqa: E402
 
-LONGEST_SIDE = 1024
+LONGEST_SIDE = 4096
 """px; a larger LQ would take tens of gigabytes, and is no LQ."""
 
 
@@ -82,7 +82,7 @@ def open_pictures(source: Path) -> dict[str, NDArray[np.uint8]]:
     pictures, problems = {}, []
     for path in paths.values():
         try:
-            picture = read_rgb(path)
+            picture = read_rgb(path, convert=True)
         except DataError as error:
             problems.append((path, str(error).removeprefix(f"{path}: ")))
             continue

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from models.space import OPERATION_SETS, PRIORS, CellSpace, Space, Trellis, Width
 from search.relaxations import STRATEGIES
-from train.config import SWITCH, CommonConfig, ConfigError, flag
+from train.config import SWITCH, CommonConfig
+from train.flags import ConfigError, flag
 from train.presets import PRESETS, Preset
 
 QUICK = "quick"

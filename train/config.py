@@ -1,49 +1,31 @@
-"""Configurations: one frozen dataclass per entry script, its flags, and its JSON form.
+"""Configurations: one frozen dataclass per entry script.
 
-A field made with `flag` is a command-line flag, an entry of `config.json` and a part of every
-checkpoint. A field that is left out and that the preset also names takes the preset's value.
-Nothing below the entry scripts reads flags.
+Their flags, recipes and JSON form are made from the fields (`train.flags`). Nothing below the entry
+scripts reads flags.
 """
 
 # ruff: noqa: RUF009 - `flag` returns a dataclass field
 from __future__ import annotations
 
-import argparse
-import dataclasses
-import types
-import typing
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-import yaml
 
 from data import augmentations
 from data.augmentations import AUGMENTATIONS
+from data.degradation import DEGRADATIONS
 from data.degradation_values import parse_values
 from models.device import DEVICES
+from models.discriminators import DISCRIMINATORS
 from models.space import CAP, PRIORS
-from train.esrgan_yml import OptionsError, flags_of, is_options
-from train.losses import LOSSES, parse_terms
+from train.adversary import GAN_LOSSES
+from train.flags import ConfigError, flag
+from train.losses import LOSS_NAMES, PERCEPTUAL, parse_terms
 from train.optimizers import OPTIMIZERS
 from train.presets import PRESETS
 from train.schedules import SHAPES, Schedule
 
-DEGRADATIONS = ("second-order", "first-order")
 SWITCH = ("auto", "on", "off")
 TARGETS = ("plain", "sharpened")
-FREE_ON_RESUME = frozenset({"out", "resume", "dry_run", "workers", "device", "threads", "cache"})
-"""Fields that a resumed run may change; every other one must be as it was."""
-
-
-class ConfigError(ValueError):
-    """A flag or a key that cannot be used; the message says which one and what would be right."""
-
-
-def flag(default: Any, help_text: str, *, choices: Sequence[str] | None = None) -> Any:
-    """Return a dataclass field that is also a command-line flag."""
-    return dataclasses.field(default=default, metadata={"help": help_text, "choices": choices})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +35,7 @@ class CommonConfig:
     data: Path | None = flag(None, "folder of HQ faces; left out: the embedded synthetic faces")
     val: Path | None = flag(None, "validation folder with GT/ and LQ/; left out: 5 %% of --data")
     preset: str | None = flag(None, "sizes and lengths of the run", choices=tuple(PRESETS))
-    degradation: str = flag("second-order", "how LQ are made", choices=DEGRADATIONS)
+    degradation: str = flag("second-order", "how LQ are made", choices=tuple(DEGRADATIONS))
     priors: tuple[str, ...] | None = flag(
         None, "facial priors; left out: all, empty: none", choices=PRIORS
     )
@@ -85,8 +67,19 @@ class TrainingConfig(CommonConfig):
     max_minutes: float | None = flag(None, "wall time in minutes, instead of --steps")
     init: Path | None = flag(None, "weights to start from: .safetensors of this project, or .pth")
     loss: tuple[str, ...] | None = flag(
-        None, f"training loss, or a weighted sum as l1=1 ssim=0.1: {', '.join(LOSSES)}"
+        None, f"training loss, or a weighted sum as l1=1 ssim=0.1: {', '.join(LOSS_NAMES)}"
     )
+    perceptual_net: str | None = flag(
+        None, "features of the perceptual loss: a file of an MSRResNet or EDSR of ours, or vgg16"
+    )
+    allow_noncompliant: bool = flag(False, "allow what breaks the challenge's rules, and record it")
+    gan_weight: float = flag(0.0, "weight of the adversarial loss; 0: none")
+    gan_loss: str = flag("non-saturating", "kind of adversarial loss", choices=GAN_LOSSES)
+    discriminator: str = flag("unet", "who judges", choices=tuple(DISCRIMINATORS))
+    gan_start: int = flag(0, "first step of the adversarial loss")
+    gan_ratio: int = flag(1, "discriminator steps per step")
+    gan_r1: float = flag(0.0, "weight of the R1 penalty")
+    gan_lr: float = flag(1e-4, "learning rate of the discriminator")
     optimizer: str | None = flag(None, "optimiser", choices=OPTIMIZERS)
     weight_decay: float = flag(0.0, "weight decay; of adam and sgd as L2 in the gradient")
     momentum: float = flag(0.9, "momentum of sgd")
@@ -136,8 +129,11 @@ class TrainingConfig(CommonConfig):
             raise ConfigError("--weight-decay is at least 0, --momentum from 0 to below 1")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"--dropout {self.dropout}: from 0 to below 1")
-        if self.loss is not None:
-            parse_terms(self.loss)
+        if min(self.gan_weight, self.gan_start, self.gan_r1, self.gan_lr) < 0 or self.gan_ratio < 1:
+            raise ConfigError("--gan flags are not negative, and --gan-ratio is at least 1")
+        terms = parse_terms(self.loss) if self.loss is not None else {}
+        if (PERCEPTUAL in terms) != (self.perceptual_net is not None):
+            raise ConfigError("--loss perceptual and --perceptual-net belong together")
         augmentations.parse(self.augment)
         parse_values(self.degradation_values)
         self.learning_rate_shape()
@@ -166,142 +162,3 @@ class BaselineConfig(TrainingConfig):
     """Flags of `train_baseline.py`."""
 
     model: str = flag("msrresnet-16", "name of the network in models/zoo")
-
-
-Config = TypeVar("Config", bound=CommonConfig)
-
-
-def parse_flags(cls: type[CommonConfig], argv: Sequence[str], description: str) -> dict[str, Any]:
-    """Return the flags that were typed, by field name; argparse exits on an unknown one."""
-    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
-    hints = typing.get_type_hints(cls)
-    for field in dataclasses.fields(cls):
-        _add_flag(parser, field, hints[field.name])
-    help_text = "YAML file of flags by name, as in examples/recipes; what is typed goes first"
-    parser.add_argument("--config", type=Path, default=argparse.SUPPRESS, help=help_text)
-    typed = vars(parser.parse_args(argv))
-    recipe = read_recipe(typed.pop("config")) if "config" in typed else {}
-    return {n: tuple(v) if isinstance(v, list) else v for n, v in (recipe | typed).items()}
-
-
-def read_recipe(path: Path) -> dict[str, Any]:
-    """Return the flags of a YAML file by field name; ConfigError names the file and the fix."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"--config {path}: not a readable YAML file ({error})") from error
-    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        raise ConfigError(f"--config {path}: write one `flag_name: value` a line")
-    if is_options(values):
-        try:
-            return flags_of(values)
-        except OptionsError as error:
-            raise ConfigError(f"--config {path}: {error}") from error
-    return {name.replace("-", "_"): value for name, value in values.items()}
-
-
-def _add_flag(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], hint: Any) -> None:
-    name = "--" + field.name.replace("_", "-")
-    kind, many = _kind(hint)
-    options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": field.metadata["help"]}
-    if kind is bool:
-        parser.add_argument(name, action=argparse.BooleanOptionalAction, **options)
-        return
-    options |= {"type": kind, "choices": field.metadata["choices"]}
-    if many:
-        options["nargs"] = "*"
-    parser.add_argument(name, **options)
-
-
-def _kind(hint: Any) -> tuple[type, bool]:
-    """Return the type of one value and whether a tuple of them is meant."""
-    if isinstance(hint, types.UnionType):
-        hint = next(part for part in typing.get_args(hint) if part is not types.NoneType)
-    if typing.get_origin(hint) is tuple:
-        return typing.get_args(hint)[0], True
-    return hint, False
-
-
-def from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
-    """Return the configuration of a mapping (JSON types allowed); unknown keys are refused."""
-    hints = typing.get_type_hints(cls)
-    unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
-    if unknown:
-        raise ConfigError(f"unknown keys {', '.join(unknown)}; {cls.__name__} has none such")
-    converted = {name: _convert(name, v, hints[name]) for name, v in values.items()}
-    for field in dataclasses.fields(cls):
-        _refuse_other_choices(field, converted.get(field.name))
-    return cls(**converted)
-
-
-def _refuse_other_choices(field: dataclasses.Field[Any], value: Any) -> None:
-    choices = field.metadata["choices"]
-    given = value if isinstance(value, tuple) else () if value is None else (value,)
-    wrong = [one for one in given if choices is not None and one not in choices]
-    if wrong:
-        known = ", ".join(map(str, choices))
-        raise ConfigError(f"{field.name}: {wrong[0]!r} is not one of {known}")
-
-
-def _convert(name: str, value: Any, hint: Any) -> Any:
-    kind, many = _kind(hint)
-    if value is None:
-        if isinstance(hint, types.UnionType):
-            return None
-        raise ConfigError(f"{name}: a value is needed")
-    try:
-        if many:
-            return tuple(_scalar(kind, one) for one in value)
-        return _scalar(kind, value)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{name}: {value!r} is no {kind.__name__}") from error
-
-
-def _scalar(kind: type, value: Any) -> Any:
-    table: dict[type, tuple[type, ...]] = {float: (int, float), Path: (str, Path)}
-    allowed = table.get(kind, (kind,))
-    if not isinstance(value, allowed) or (kind is not bool and isinstance(value, bool)):
-        raise TypeError
-    return kind(value)
-
-
-def to_dict(config: CommonConfig) -> dict[str, Any]:
-    """Return the configuration in JSON types."""
-    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    return {name: _plain(value) for name, value in values.items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Path):
-        return value.as_posix()
-    return list(value) if isinstance(value, tuple) else value
-
-
-def filled(config: Config, preset_name: str) -> Config:
-    """Return the configuration with what was left out taken from the preset.
-
-    `steps` stays None where `max_minutes` is given.
-    """
-    preset = PRESETS[preset_name]
-    changes: dict[str, Any] = {"preset": preset_name}
-    for field in dataclasses.fields(config):
-        if getattr(config, field.name) is None and hasattr(preset, field.name):
-            changes[field.name] = getattr(preset, field.name)
-    if getattr(config, "max_minutes", None) is not None:
-        if getattr(config, "steps", None) is not None:
-            raise ConfigError("--steps and --max-minutes: give one of them")
-        changes["steps"] = None
-    return dataclasses.replace(config, **changes)
-
-
-def merged(saved: Mapping[str, Any], typed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the saved values with the typed ones that a resumed run may change.
-
-    A typed value that differs from a saved one and is not free is refused.
-    """
-    plain = {name: _plain(value) for name, value in typed.items()}
-    wrong = [n for n, v in plain.items() if n not in FREE_ON_RESUME and saved.get(n) != v]
-    if wrong:
-        said = "; ".join(f"{n} was {saved.get(n)!r}, now {plain[n]!r}" for n in sorted(wrong))
-        raise ConfigError(f"--resume goes on with the saved configuration, but {said}")
-    return {**saved, **plain}

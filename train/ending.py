@@ -19,7 +19,7 @@ from models.size import CapError, count, format_table
 from models.space import SpaceError
 from priors.fitted import PriorsError
 from train.checkpoint import CheckpointError
-from train.config import ConfigError
+from train.flags import ConfigError
 from train.interrupt import Interrupted
 from train.learner import TrainingError
 from train.losses import LossError

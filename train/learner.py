@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 from data.batches import Batch
 from models.restorer import passes_of
+from train.adversary import Adversary, GanOptions
 from train.ema import WeightAverage
-from train.losses import weighted
+from train.losses import Loss, weighted
 from train.optimizers import OptimizerOptions, build_optimizer
 
 SEED_STRIDE = 1_000_003
@@ -32,7 +33,10 @@ class StepOptions:
 
     loss: tuple[str, ...] = ("l1",)
     """Terms of the weighted sum, see `train.losses.parse_terms`."""
+    perceptual: Loss | None = None
+    """The perceptual loss, where it is a term (`train.perceptual`)."""
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
+    gan: GanOptions = field(default_factory=GanOptions)
     pass_weights: tuple[float, ...] | None = None
     """Weight of each pass in the loss, normalised to sum 1; None: equal."""
     clip: float = 0.5
@@ -54,6 +58,8 @@ class StepResult:
     """Loss of each pass."""
     norm: float
     """Norm of the gradient before clipping."""
+    adversary: float | None = None
+    """Loss of the discriminator, where there is one."""
 
 
 class Learner:
@@ -75,7 +81,8 @@ class Learner:
         self.trained = [p for p in self.net.parameters() if p.requires_grad]
         self.optimizer = build_optimizer(options.optimizer, self.trained, device)
         self.average = WeightAverage(self.net, decay=options.ema)
-        self._loss = weighted(options.loss)
+        self._loss = weighted(options.loss, options.perceptual)
+        self.adversary = Adversary(options.gan, device) if options.gan.weight > 0 else None
         if options.dropout:
             _drop_before(last_convolution(self.net), options.dropout)
 
@@ -87,7 +94,10 @@ class Learner:
         torch.manual_seed(self.options.seed * SEED_STRIDE + step)
         self.net.train()
         batch = batch.to(self.device)
-        total, passes = self._losses(batch, first_only)
+        total, passes, restored = self._losses(batch, first_only)
+        rival = self.adversary if step >= self.options.gan.start else None
+        if rival is not None:
+            total = total + self.options.gan.weight * rival.generator_loss(restored, batch.hq)
         if not math.isfinite(total.item()):
             raise _not_finite("loss", total.item(), step, rate, batch.names)
         self.optimizer.zero_grad(set_to_none=True)
@@ -100,22 +110,23 @@ class Learner:
             group["lr"] = rate
         self.optimizer.step()
         self.average.update(self.net)
-        return StepResult(total.item(), tuple(loss.item() for loss in passes), norm)
+        told = None if rival is None else rival.update(restored, batch.hq)
+        return StepResult(total.item(), tuple(loss.item() for loss in passes), norm, told)
 
-    def _losses(self, batch: Batch, first_only: bool) -> tuple[Tensor, list[Tensor]]:
-        """Return the weighted sum of the losses of the passes, and each of them."""
+    def _losses(self, batch: Batch, first_only: bool) -> tuple[Tensor, list[Tensor], Tensor]:
+        """Return the weighted sum of the losses of the passes, each of them, and the last image."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bf16):
             maps = None if first_only else face_maps(self.net, batch)
             lq = batch.lq
             if self.options.channels_last:
                 lq = lq.contiguous(memory_format=torch.channels_last)
             restored = passes_of(self.net, lq, maps, first_only=first_only)
-        passes = [self._loss(image.float(), batch.hq) for image in restored]
+        images = [image.float() for image in restored]
+        passes = [self._loss(image, batch.hq) for image in images]
         given = None if first_only else self.options.pass_weights
         weights = pass_weights(given, len(passes))
-        return sum(
-            (w * p for w, p in zip(weights, passes, strict=True)), passes[0].new_zeros(())
-        ), passes
+        terms = [w * p for w, p in zip(weights, passes, strict=True)]
+        return sum(terms, passes[0].new_zeros(())), passes, images[-1]
 
     def state(self) -> dict[str, Any]:
         """Return weights, optimiser and average, as a checkpoint keeps them."""
@@ -123,6 +134,7 @@ class Learner:
             "weights": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state(),
+            **({} if self.adversary is None else {"adversary": self.adversary.state()}),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -130,6 +142,8 @@ class Learner:
         self.net.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.average.load(state["average"]["updates"], state["average"]["average"])
+        if self.adversary is not None:
+            self.adversary.load(state["adversary"])
 
 
 def last_convolution(net: nn.Module) -> nn.Module:

@@ -193,6 +193,8 @@ class _Run:
         if step % LOG_EVERY == 0 or last:
             parts = {f"loss_pass{i}": value for i, value in enumerate(result.passes, start=1)}
             numbers = {"loss": result.loss, **parts, "lr": rate, "norm": result.norm}
+            if result.adversary is not None:
+                numbers["loss_adversary"] = result.adversary
             self.folder.log("train", step, **numbers, waited=round(waited, 4))
         if step % options.validate_every == 0 and not last:
             self._validate()

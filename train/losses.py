@@ -70,6 +70,11 @@ LOSSES: dict[str, Loss] = {
 }
 
 
+PERCEPTUAL = "perceptual"
+"""Needs features: see `train.perceptual`."""
+LOSS_NAMES = (*LOSSES, PERCEPTUAL)
+
+
 def parse_terms(terms: Sequence[str]) -> dict[str, float]:
     """Return the weight of each loss of `terms`, each `name` (weight 1) or `name=weight`.
 
@@ -78,9 +83,9 @@ def parse_terms(terms: Sequence[str]) -> dict[str, float]:
     weights: dict[str, float] = {}
     for term in terms:
         name, _, number = term.partition("=")
-        if name not in LOSSES:
+        if name not in LOSS_NAMES:
             raise LossError(
-                f"--loss {term}: no loss is called {name!r}; choose {', '.join(LOSSES)}"
+                f"--loss {term}: no loss is called {name!r}; choose {', '.join(LOSS_NAMES)}"
             )
         if name in weights:
             raise LossError(f"--loss: {name} is named twice")
@@ -95,12 +100,22 @@ def parse_terms(terms: Sequence[str]) -> dict[str, float]:
     return weights
 
 
-def weighted(terms: Sequence[str]) -> Loss:
-    """Return the weighted sum of the losses of `terms`; see `parse_terms`."""
+def weighted(terms: Sequence[str], perceptual: Loss | None = None) -> Loss:
+    """Return the weighted sum of the losses of `terms`; see `parse_terms`.
+
+    Raises LossError where the perceptual loss is a term and its features are not given.
+    """
     weights = parse_terms(terms)
+    if PERCEPTUAL in weights and perceptual is None:
+        raise LossError("--loss perceptual needs its features: --perceptual-net FILE")
+
+    def value(name: str, restored: Tensor, hq: Tensor) -> Tensor:
+        if name == PERCEPTUAL and perceptual is not None:
+            return perceptual(restored, hq)
+        return LOSSES[name](restored, hq)
 
     def loss(restored: Tensor, hq: Tensor) -> Tensor:
-        values = [weight * LOSSES[name](restored, hq) for name, weight in weights.items()]
+        values = [weight * value(name, restored, hq) for name, weight in weights.items()]
         return torch.stack(values).sum() if len(values) > 1 else values[0]
 
     return loss

@@ -16,19 +16,15 @@ from data import augmentations
 from data.batches import Batch, BatchMaker, batch_stream
 from data.sources import FaceSource, OpenedData, open_data, trained_and_held_out
 from models.device import choose_device
+from train.adversary import GanOptions
 from train.checkpoint import write_bytes
-from train.config import (
-    CommonConfig,
-    TrainingConfig,
-    filled,
-    from_dict,
-    merged,
-    parse_flags,
-    to_dict,
-)
+from train.config import CommonConfig, TrainingConfig
+from train.flags import filled, from_dict, merged, parse_flags, to_dict
 from train.learner import StepOptions
 from train.loop import Batches
+from train.losses import Loss
 from train.optimizers import OptimizerOptions
+from train.perceptual import perceptual_loss
 from train.presets import PRESETS, Preset, default_preset
 from train.progress import LoopOptions
 from train.run_folder import RunFolder, find_run, start_run
@@ -168,6 +164,16 @@ def loop_options(config: TrainingConfig, device: torch.device, begun: float) -> 
     }
     step = StepOptions(
         loss=config.loss or ("l1",),
+        perceptual=perceptual(config, device)[0],
+        gan=GanOptions(
+            weight=config.gan_weight,
+            loss=config.gan_loss,
+            discriminator=config.discriminator,
+            start=config.gan_start,
+            ratio=config.gan_ratio,
+            r1=config.gan_r1,
+            lr=config.gan_lr,
+        ),
         optimizer=OptimizerOptions(
             name=config.optimizer or "adam",
             weight_decay=config.weight_decay,
@@ -192,8 +198,19 @@ def loop_options(config: TrainingConfig, device: torch.device, begun: float) -> 
     )
 
 
+def perceptual(
+    config: TrainingConfig, device: torch.device
+) -> tuple[Loss | None, dict[str, object] | None]:
+    """Return the perceptual loss on the device and where its features are from, if there is one."""
+    if config.perceptual_net is None:
+        return None, None
+    allowed = config.allow_noncompliant
+    loss, origin = perceptual_loss(config.perceptual_net, allow_noncompliant=allowed)
+    return loss.to(device), origin
+
+
 def facts(
-    config: CommonConfig, command: str, folder: RunFolder, data: OpenedData
+    config: TrainingConfig, command: str, folder: RunFolder, data: OpenedData
 ) -> dict[str, object]:
     """Return the provenance that a network's file carries."""
     whole = json.loads((folder.path / "config.json").read_text())
@@ -204,4 +221,5 @@ def facts(
         "torch": whole.get("torch"),
         "fingerprints": {"data": data.train.fingerprint, "val": data.val.fingerprint},
         "held_out_trained_on": trained_and_held_out(data),
+        "perceptual": perceptual(config, torch.device("cpu"))[1],
     }

@@ -163,7 +163,7 @@ def test_whole_faces_are_their_own_crop() -> None:
         ({"lq_crop": 7}, "multiple of 2"),
         ({"lq_crop": None}, "one crop per face"),
         ({"faces": 0}, "at least one"),
-        ({"degradation": "third-order"}, "one of first-order, second-order"),
+        ({"degradation": "third-order"}, "one of second-order, first-order"),
         ({"scale": 3}, "multiple of the scale"),
     ],
 )

@@ -68,7 +68,7 @@ def test_channels_keep_their_order_and_faces_their_place(preset: str) -> None:
 
 def test_wrong_input_is_refused() -> None:
     rng = sample_rng(0, 0, 0)
-    with pytest.raises(ValueError, match="first-order, second-order"):
+    with pytest.raises(ValueError, match="second-order, first-order"):
         degrade(_texture(64), rng, "third-order")
     with pytest.raises(ValueError, match="uint8"):
         degrade(_texture(64).astype(np.float32), rng, "first-order")

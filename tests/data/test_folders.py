@@ -61,6 +61,17 @@ def test_grey_and_opaque_alpha_become_rgb(tmp_path: Path) -> None:
     assert np.array_equal(read_rgb(tmp_path / "opaque.png"), FACE)
 
 
+def test_transparent_and_deep_images_can_be_converted(tmp_path: Path) -> None:
+    alpha = np.full(FACE.shape[:2], 255, np.uint8)
+    alpha[:, :10] = 0
+    (tmp_path / "clear.png").write_bytes(encoded(".png", np.dstack([FACE[..., ::-1], alpha])))
+    clear = read_rgb(tmp_path / "clear.png", convert=True)
+    assert (clear[:, :10] == 255).all()
+    assert np.array_equal(clear[:, 10:], FACE[:, 10:])
+    (tmp_path / "deep.png").write_bytes(encoded(".png", FACE[..., ::-1].astype(np.uint16) * 257))
+    assert np.array_equal(read_rgb(tmp_path / "deep.png", convert=True), FACE)
+
+
 def test_transparent_and_deep_images_are_refused(tmp_path: Path) -> None:
     alpha = np.full(FACE.shape[:2], 255, np.uint8)
     alpha[3, 4] = 0

@@ -128,10 +128,10 @@ def test_restore_lists_every_picture_that_cannot_be_used(
     pairs: Path, network: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (pairs / "LQ" / "00001.png").write_bytes(b"broken")
-    write_png(pairs / "LQ" / "photo.png", np.zeros((4, 2000, 3), np.uint8))
+    write_png(pairs / "LQ" / "photo.png", np.zeros((4, 5000, 3), np.uint8))
     assert restore_script.main(["pairs/LQ"]) == 2
     told = capsys.readouterr().err
     assert "00001.png" in told
-    assert "is 2000x4 px, sides from 2 to 1024 work" in told
+    assert "is 5000x4 px, sides from 2 to 4096 work" in told
     assert restore_script.main(["absent.png"]) == 2
     assert "absent.png does not exist" in capsys.readouterr().err

@@ -35,6 +35,8 @@ def test_a_network_trained_on_the_faces_alone_keeps_every_rule() -> None:
         ({"priors": {"tier": "external", "fingerprint": "ef"}}, "tier 'external'"),
         ({"priors": {"fingerprint": "ef"}}, "tier None"),
         ({"init": "somewhere"}, "unknown origin"),
+        ({"perceptual": {"noncompliant": "VGG-16 features"}}, "perceptual loss with VGG-16"),
+        ({"perceptual": {"file": "b.pth", "metadata": {}}}, "b.pth: nothing is recorded"),
         ({"init": {"file": "a.pth", "sha256": "0", "metadata": {}}}, "a.pth: nothing is recorded"),
         (
             {

@@ -16,7 +16,7 @@ from search import run_search
 from search.config import SearchConfig, resolved, space_of
 from search.derive import derive
 from search.picture import draw_genotype
-from train.config import ConfigError, filled, from_dict
+from train.flags import ConfigError, filled, from_dict
 
 SMALL = ["--preset", "quick", "--priors", "--synthetic-count", "6", "--synthetic-val", "1"]
 

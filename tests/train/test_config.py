@@ -8,16 +8,8 @@ from pathlib import Path
 import pytest
 
 from models.space import CAP
-from train.config import (
-    BaselineConfig,
-    ConfigError,
-    DerivedConfig,
-    filled,
-    from_dict,
-    merged,
-    parse_flags,
-    to_dict,
-)
+from train.config import BaselineConfig, DerivedConfig
+from train.flags import ConfigError, filled, from_dict, merged, parse_flags, to_dict
 from train.presets import PRESETS, default_preset
 
 

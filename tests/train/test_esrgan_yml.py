@@ -11,8 +11,9 @@ import yaml
 
 from data.degradation_values import parse_values
 from data.second_order import SecondOrder
-from train.config import BaselineConfig, ConfigError, from_dict, parse_flags
+from train.config import BaselineConfig
 from train.esrgan_yml import OptionsError, flags_of
+from train.flags import ConfigError, from_dict, parse_flags
 
 FILE = Path(__file__).resolve().parents[2] / "examples" / "recipes" / "real-esrgan-style.yml"
 OPTIONS: dict[str, Any] = yaml.safe_load(FILE.read_text())

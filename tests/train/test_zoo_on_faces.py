@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from data.folders import list_images
 from evaluation import evaluate
 from models.zoo import ZOO
 from train import ending, train_baseline
@@ -19,7 +20,7 @@ def place(faces_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     parts = {"train": ("train", 8), "val/GT": ("val/GT", 2), "val/LQ": ("val/LQ", 2)}
     for target, (source, number) in parts.items():
         (root / target).mkdir(parents=True)
-        for path in sorted((faces_root / source).glob("*.*"))[:number]:
+        for path in list_images(faces_root / source)[:number]:
             (root / target / path.name).symlink_to(path.resolve())
     return root
 
