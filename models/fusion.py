@@ -17,6 +17,15 @@ def lq_level(scale: int) -> int:
     return (8 // scale).bit_length() - 1
 
 
+def on_lq_grid(maps: Tensor, height: int, width: int) -> Tensor:
+    """Prior maps (B,C,S,S) of a whole face brought to its LQ grid, (B,C,height,width)."""
+    if maps.shape[-2:] == (height, width):
+        return maps
+    return F.interpolate(
+        maps, size=(height, width), mode="bilinear", align_corners=False, antialias=True
+    )
+
+
 class PriorBranch(nn.Module):
     """A prior's maps and the LQ image -> features of the prior at every open end depth."""
 
@@ -29,10 +38,7 @@ class PriorBranch(nn.Module):
     def forward(
         self, maps: Tensor, lq: Tensor, weights: MixWeights | None = None
     ) -> dict[int, Tensor]:
-        if maps.shape[-2:] != lq.shape[-2:]:
-            maps = F.interpolate(
-                maps, size=lq.shape[-2:], mode="bilinear", align_corners=False, antialias=True
-            )
+        maps = on_lq_grid(maps, *lq.shape[-2:])
         return self.trellis(self.intake(torch.cat((maps, lq), 1)), weights)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from models.fusion import on_lq_grid
 
 TILE = 320
 """Largest side in LQ px that is restored at once; multiple of every network's `lq_multiple`."""
@@ -28,7 +29,7 @@ def restore_tiles(
     the network needs, and so are `tile` and `OVERLAP`.
     """
     height, width = lq.shape[-2:]
-    whole = {name: _resized(value, height, width) for name, value in (maps or {}).items()}
+    whole = {name: on_lq_grid(value, height, width) for name, value in (maps or {}).items()}
     sums: list[Tensor] = []
     weights = lq.new_zeros((1, 1, height * scale, width * scale))
     for top, bottom in _spans(height, tile):
@@ -45,14 +46,6 @@ def restore_tiles(
                 total[large] += weight * image.float()
             weights[large] += weight
     return [total / weights for total in sums]
-
-
-def _resized(maps: Tensor, height: int, width: int) -> Tensor:
-    if maps.shape[-2:] == (height, width):
-        return maps
-    return F.interpolate(
-        maps, size=(height, width), mode="bilinear", align_corners=False, antialias=True
-    )
 
 
 def _spans(length: int, tile: int) -> Iterator[tuple[int, int]]:

@@ -198,9 +198,10 @@ def readme(flags: argparse.Namespace) -> str:
 
 def bundle(out: Path, checkpoint: Path) -> None:
     """Write bundle.zip: report, results, code, log, checkpoint, Readme.txt."""
-    with zipfile.ZipFile(out / "code.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(out / "code.zip", "w") as archive:
         for name in tracked_files():
-            archive.writestr(zipfile.ZipInfo(name, LONG_AGO), (ROOT / name).read_bytes())
+            data = (ROOT / name).read_bytes()
+            archive.writestr(zipfile.ZipInfo(name, LONG_AGO), data, zipfile.ZIP_DEFLATED)
     shutil.copyfile(checkpoint, out / checkpoint.name)
     names = ["Readme.txt", "report.md", "report.html", "report.pdf", "submission.zip", "code.zip"]
     with zipfile.ZipFile(out / "bundle.zip", "w", zipfile.ZIP_STORED) as archive:

@@ -5,6 +5,7 @@ It makes faces look more natural and PSNR worse; the network that is saved is th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +55,10 @@ class Adversary:
         return loss
 
     def update(self, restored: Tensor, hq: Tensor) -> float:
-        """Train the discriminator on images without gradient; return its last loss."""
+        """Train the discriminator on images without gradient; return its last loss.
+
+        Raises FloatingPointError before the update if the loss is not finite.
+        """
         value = 0.0
         for _ in range(self.options.ratio):
             real = hq.detach().requires_grad_(self.options.r1 > 0)
@@ -64,10 +68,12 @@ class Adversary:
                 (slope,) = torch.autograd.grad(true.sum(), real, create_graph=True)
                 penalty = slope.square().flatten(1).sum(1).mean()
                 loss = loss + 0.5 * self.options.r1 * penalty
+            value = loss.item()
+            if not math.isfinite(value):
+                raise FloatingPointError("discriminator's loss")
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
-            value = loss.item()
         return value
 
     def state(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from data.batches import Batch
+from models.fusion import on_lq_grid
 from models.restorer import passes_of
 from train.adversary import Adversary, GanOptions
 from train.ema import WeightAverage
@@ -110,7 +111,10 @@ class Learner:
             group["lr"] = rate
         self.optimizer.step()
         self.average.update(self.net)
-        told = None if rival is None else rival.update(restored, batch.hq)
+        try:
+            told = None if rival is None else rival.update(restored, batch.hq)
+        except FloatingPointError as error:
+            raise _not_finite(str(error), math.nan, step, rate, batch.names) from error
         return StepResult(total.item(), tuple(loss.item() for loss in passes), norm, told)
 
     def _losses(self, batch: Batch, first_only: bool) -> tuple[Tensor, list[Tensor], Tensor]:
@@ -182,11 +186,7 @@ def crop_maps(maps: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
 
 
 def _crops(maps: Tensor, batch: Batch) -> Tensor:
-    height, width = batch.face.shape[-2:]
-    if maps.shape[-2:] != (height, width):
-        maps = F.interpolate(
-            maps, size=(height, width), mode="bilinear", align_corners=False, antialias=True
-        )
+    maps = on_lq_grid(maps, *batch.face.shape[-2:])
     h, w = batch.lq.shape[-2:]
     places = zip(batch.owner.tolist(), batch.top.tolist(), batch.left.tolist(), strict=True)
     return torch.stack([maps[face, :, y : y + h, x : x + w] for face, y, x in places])

@@ -19,7 +19,7 @@ TAIL = (48, 32, 16)
 class RDBPlain(nn.Module):
     """Dense blocks on the base grid (HQ / 8), then three doublings; 2,147,507 parameters at x4.
 
-    With 68 channels (`rdb-plain-full`) 2,271,387: the widest of its kind under the cap.
+    With 68 channels (`rdb-plain-full`) 2,271,387: one channel more is over the cap.
     """
 
     def __init__(

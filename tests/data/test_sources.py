@@ -22,8 +22,10 @@ from data.sources import (
     open_data,
     open_pairs,
     split_validation,
+    trained_and_held_out,
 )
 from data.splits import half, is_validation
+from data.validation import Validation
 
 MakeFolder = Callable[..., Path]
 
@@ -189,3 +191,14 @@ def test_real_faces_open(faces_root: Path, tmp_path: Path) -> None:
         np.abs(cv2.resize(hq, (128, 128), interpolation=cv2.INTER_AREA) - lq.astype(int)).mean()
         < 20
     )
+
+
+def test_validation_faces_that_are_trained_on_are_named() -> None:
+    train = SyntheticSource(6, 32)
+    pairs = [(np.zeros((8, 8, 3), np.uint8), train.image(i)) for i in (4, 1)]
+    pairs.append((pairs[0][0], SyntheticSource(1, 32, first=900).image(0)))
+    changed = train.image(2)
+    changed[5, 5, 0] ^= 1
+    pairs.append((pairs[0][0], changed))
+    val = Validation(["four", "one", "other", "nearly"], pairs)
+    assert trained_and_held_out(OpenedData(train, val)) == ["four", "one"]

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from data.folders import read_rgb, write_png
+from data.synthetic import render_face
 from evaluation.evaluate import main
 from evaluation.metrics import psnr
 from models.artifact import save_network
@@ -135,3 +136,24 @@ def test_restore_lists_every_picture_that_cannot_be_used(
     assert "is 5000x4 px, sides from 2 to 4096 work" in told
     assert restore_script.main(["absent.png"]) == 2
     assert "absent.png does not exist" in capsys.readouterr().err
+
+
+def test_lq_are_made_anew_and_niqe_names_its_model(
+    run_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_network(run_root / "net.safetensors", build("srcnn"))
+    for number in range(3):
+        hq = render_face(number, size=128).image
+        write_png(run_root / "some" / "GT" / f"{number}.png", hq)
+        write_png(run_root / "some" / "LQ" / f"{number}.png", np.zeros((32, 32, 3), np.uint8))
+    argv = ["--checkpoint", "net.safetensors", "--data", "some", "--lq", "nearest"]
+    assert main([*argv, "--niqe-faces", "some/GT", "--out", "scored"]) == 2
+    assert "NIQE needs over 36" in capsys.readouterr().err
+    for number in range(3, 24):
+        write_png(run_root / "hq" / f"{number}.png", render_face(number, size=128).image)
+    assert main([*argv, "--niqe-faces", "hq", "--out", "again"]) == 0
+    values = json.loads((run_root / "again" / "results.json").read_text())
+    assert values["bicubic_psnr"] > 15, "of black LQ it would be below 10"
+    assert values["niqe"]["model"].startswith("fitted on 21 faces of hq")
+    assert values["niqe"]["hq"] < values["niqe"]["bicubic"]
+    assert main(["--pred", "hq", "--gt", "hq", "--lq", "nearest"]) == 2

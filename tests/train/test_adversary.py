@@ -73,6 +73,16 @@ def test_each_side_is_trained_by_its_own_loss_alone() -> None:
     assert results[2].loss != plain_results[2].loss
 
 
+def test_a_discriminator_that_blows_up_stops_the_run_before_its_update() -> None:
+    learner = Learner(tiny_net(), StepOptions(gan=GanOptions(weight=1e-9)), CPU)
+    assert learner.adversary is not None
+    before = {k: v.clone() for k, v in learner.adversary.net.named_parameters()}
+    with pytest.raises(FloatingPointError, match="discriminator"):
+        learner.adversary.update(torch.full((1, 3, 32, 32), torch.nan), torch.rand(1, 3, 32, 32))
+    for name, value in learner.adversary.net.named_parameters():
+        assert torch.equal(value, before[name])
+
+
 class _PowerCut(Exception):  # noqa: N818
     pass
 
@@ -94,8 +104,7 @@ def test_an_adversarial_run_resumes_bit_for_bit(trial: Trial) -> None:
         checkpoint.load_latest(trial.folder(name).checkpoints)[1]["learner"]
         for name in ("whole", "cut")
     ]
-    for part in ("weights",):
-        for name, value in states[0][part].items():
-            assert torch.equal(value, states[1][part][name])
+    for name, value in states[0]["weights"].items():
+        assert torch.equal(value, states[1]["weights"][name])
     for name, value in states[0]["adversary"]["weights"].items():
         assert torch.equal(value, states[1]["adversary"]["weights"][name])
