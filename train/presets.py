@@ -24,7 +24,7 @@ class Preset:
     steps: int
     """Training steps unless `--steps` or `--max-minutes` says otherwise."""
     lr: float
-    """Peak learning rate of Adam, reached after `warmup` steps, then a cosine to `lr_min`."""
+    """Peak learning rate of the optimizer, reached after `warmup` steps, then a cosine to `lr_min`."""
     lr_min: float = 1e-7
     warmup: int = 0
     """Steps over which the learning rate climbs linearly."""
@@ -91,10 +91,11 @@ QUICK = Preset(
     faces=4,
     crops=1,
     lq_crop=None,
-    steps=1600,
-    lr=1e-3,
+    steps=1200,
+    lr=2e-3,
     warmup=50,
     loss=("mse",),
+    optimizer="muon",
     ema=0.99,
     validate_every=200,
     validate_pairs=8,
@@ -127,8 +128,10 @@ LAB = Preset(
     crops=1,
     lq_crop=None,
     steps=4000,
-    lr=4e-4,
+    lr=2e-3,
     warmup=100,
+    loss=("mse",),
+    optimizer="muon",
     ema=0.999,
     validate_every=500,
     validate_pairs=20,
@@ -161,10 +164,7 @@ CPU = replace(
     faces=2,
     crops=2,
     lq_crop=64,
-    lr=0.002,
     first_pass_share=0.9,
-    loss=("mse",),
-    optimizer="muon",
     ema=0.995,
     warmup=50,
     validate_pairs=10,
@@ -181,7 +181,10 @@ FULL = replace(
     name="full",
     hq_side=512,
     steps=300_000,
+    lr=4e-4,
     warmup=1000,
+    loss=("l1",),
+    optimizer="adam",
     validate_every=5000,
     validate_pairs=100,
     checkpoint_every=5000,
