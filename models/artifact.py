@@ -24,6 +24,7 @@ from models.foreign import STATES, own_names
 from models.network import FaceSR
 from models.space import Space, SpaceError
 from models.zoo import ZOO, build
+from models.zoo.normalised import is_normalised
 
 FORMAT = 1
 LARGEST_FILE = 1 << 30
@@ -54,7 +55,8 @@ def describe(net: nn.Module) -> dict[str, Any]:
         return {"kind": "facesr", "space": net.space.to_dict(), "genotype": genotype}
     name = getattr(net, "name", None)
     if name in ZOO:
-        return {"kind": "zoo", "model": name, "scale": getattr(net, "scale", 4)}
+        about = {"kind": "zoo", "model": name, "scale": getattr(net, "scale", 4)}
+        return {**about, "normalised": True} if is_normalised(net) else about
     raise ArtifactError(f"{type(net).__name__} is neither FaceSR nor of the zoo ({', '.join(ZOO)})")
 
 
@@ -130,7 +132,8 @@ def build_network(metadata: Mapping[str, Any], path: Path, device: str = "cpu") 
     try:
         with torch.device(device):
             if metadata.get("kind") == "zoo":
-                return build(str(metadata["model"]), int(metadata["scale"]))
+                normalised = metadata.get("normalised") is True
+                return build(str(metadata["model"]), int(metadata["scale"]), normalised=normalised)
             if metadata.get("kind") == "facesr":
                 _refuse_huge(metadata["space"])
                 space = Space.from_dict(metadata["space"]).restrict(metadata["genotype"])

@@ -115,6 +115,7 @@ class TrainingConfig(CommonConfig):
     validate_every: int | None = flag(None, "steps between validations")
     validate_pairs: int | None = flag(None, "pairs of a validation during training")
     checkpoint_every: int | None = flag(None, "steps between checkpoints")
+    snapshot_every: int = flag(0, "steps between networks kept in snapshots/; 0: none are kept")
 
     def __post_init__(self) -> None:
         """Refuse values that contradict each other or that no run can use."""
@@ -127,6 +128,8 @@ class TrainingConfig(CommonConfig):
             raise ConfigError(f"--first-pass-share {self.first_pass_share}: from 0 to below 1")
         if self.weight_decay < 0 or not 0 <= self.momentum < 1:
             raise ConfigError("--weight-decay is at least 0, --momentum from 0 to below 1")
+        if self.snapshot_every < 0:
+            raise ConfigError(f"--snapshot-every {self.snapshot_every}: 0 or more")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"--dropout {self.dropout}: from 0 to below 1")
         if min(self.gan_weight, self.gan_start, self.gan_r1, self.gan_lr) < 0 or self.gan_ratio < 1:
@@ -162,3 +165,4 @@ class BaselineConfig(TrainingConfig):
     """Flags of `train_baseline.py`."""
 
     model: str = flag("msrresnet-16", "name of the network in models/zoo")
+    normalise: bool = flag(False, "standardise the colours of the input, as the faces' own are")

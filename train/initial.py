@@ -1,4 +1,4 @@
-"""Starting from weights that exist: `--init`."""
+"""What a network starts with: the weights of `--init`, the colours of `--normalise`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,28 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import numpy as np
+import torch
+from torch import Tensor, nn
 
+from data.sources import FaceSource
 from models.artifact import load_network
+from models.zoo.normalised import BUFFERS
 from train.learner import TrainingError
+
+COLOUR_FACES = 200
+"""Training faces whose pixels give the colours of `--normalise`."""
+
+
+def colours(faces: FaceSource) -> dict[str, Tensor]:
+    """Return mean and deviation of the channels over the first faces, (1,3,1,1), in [0,1]."""
+    pixels = [faces.image(i)[::4, ::4].reshape(-1, 3) for i in range(len(faces))[:COLOUR_FACES]]
+    values = np.concatenate(pixels).astype(np.float64) / 255
+    found = (values.mean(0), values.std(0))
+    return {
+        name: torch.tensor(value, dtype=torch.float32).view(1, 3, 1, 1)
+        for name, value in zip(BUFFERS, found, strict=True)
+    }
 
 
 def load_initial(net: nn.Module, path: Path) -> dict[str, Any]:

@@ -17,9 +17,8 @@ from tqdm import tqdm
 
 from data.batches import Batch
 from data.validation import Validation
-from models.artifact import save_network, save_params
 from models.restorer import pass_count
-from train import checkpoint
+from train import checkpoint, leavings
 from train.interrupt import Interrupted, StopRequest
 from train.learner import Learner, StepResult
 from train.pace import PROBE_SHARE, Costs, Deadline, steps_within, time_steps
@@ -200,6 +199,8 @@ class _Run:
             self._validate()
         if step % options.checkpoint_every == 0 and not last:
             self._save()
+        if options.snapshot_every and step % options.snapshot_every == 0:
+            leavings.write_snapshot(self.folder, self.learner, self._about({}), step)
         if self.deadline is not None and step % PACE_EVERY == 0:
             self._keep_pace(bar)
 
@@ -246,18 +247,11 @@ class _Run:
         best = self.progress.best_psnr
         if best is None or value > best:
             self.progress.best_psnr, self.progress.best_step = value, step
-            self._write_best(scores)
+            leavings.write_best(self.folder, self.learner, self._about(scores.summary()))
 
-    def _write_best(self, scores: Scores) -> None:
-        learner = self.learner
-        about = self._about(scores)
-        average = learner.average.average
-        save_network(self.folder.best, learner.net, average, about)
-        save_params(self.folder.best_pth, learner.net, learner.net.state_dict(), average, about)
-
-    def _about(self, scores: Scores) -> dict[str, Any]:
+    def _about(self, summary: Mapping[str, float]) -> dict[str, Any]:
         run = self.progress
-        training = {"step": run.step, "steps": run.total, **scores.summary()}
+        training = {"step": run.step, "steps": run.total, **summary}
         return {**self.metadata, "training": training}
 
     def _picture(self) -> None:
@@ -290,15 +284,16 @@ class _Run:
         """Validate on the full set after the last step, and write the last files."""
         if self.saved_step != self.progress.step:
             self._save()
-        net, average = self.learner.net, self.learner.average
+        net = self.learner.net
         everything = spread(len(self.validation), len(self.validation))
-        with average.applied(net):
+        with self.learner.average.applied(net):
             scores = validate(
                 net, self.validation, everything, device=self.device, between=self._leave_if(stop)
             )
             self._picture()
         self._note(scores, "final")
-        save_network(self.folder.last, net, average.average, self._about(scores))
+        leavings.write_last(self.folder, self.learner, self._about(scores.summary()))
+        leavings.write_scores(self.folder, scores, self.validation.names, self.progress.step)
         self._save()
         best = self.progress.best_psnr
         assert best is not None

@@ -24,7 +24,7 @@ class Preset:
     steps: int
     """Training steps unless `--steps` or `--max-minutes` says otherwise."""
     lr: float
-    """Peak learning rate of the optimizer, reached after `warmup` steps, then a cosine to `lr_min`."""
+    """Peak learning rate, reached after `warmup` steps, then a cosine to `lr_min`."""
     lr_min: float = 1e-7
     warmup: int = 0
     """Steps over which the learning rate climbs linearly."""

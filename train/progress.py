@@ -29,6 +29,8 @@ class LoopOptions:
     validate_every: int = 500
     validate_pairs: int = 10
     checkpoint_every: int = 200
+    snapshot_every: int = 0
+    """Steps between kept networks of the averaged weights; 0: none are kept."""
     step: StepOptions = field(default_factory=StepOptions)
 
 

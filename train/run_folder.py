@@ -42,6 +42,8 @@ class RunFolder:
         self.best = path / "best.safetensors"
         self.best_pth = path / "best.pth"
         self.last = path / "last.safetensors"
+        self.snapshots = path / "snapshots"
+        self.scores = path / "scores.json"
         self._board: SummaryWriter | None = None
         self._begun = time.monotonic()
 

@@ -37,6 +37,7 @@ SHARED_FIELDS = (
     "warmup",
     "validate_every",
     "validate_pairs",
+    "snapshot_every",
 )
 """Flags of a training run that are the loop's options under the same name."""
 
@@ -150,18 +151,7 @@ def batches_of(config: TrainingConfig, source: FaceSource, scale: int) -> Batche
 
 def loop_options(config: TrainingConfig, device: torch.device, begun: float) -> LoopOptions:
     """Return the loop's options of a whole configuration; `begun`: monotonic start of the run."""
-    given = {
-        name: value
-        for name in (
-            "first_pass_share",
-            "lr",
-            "lr_min",
-            "warmup",
-            "validate_every",
-            "validate_pairs",
-        )
-        if (value := getattr(config, name)) is not None
-    }
+    given = {name: value for name in SHARED_FIELDS if (value := getattr(config, name)) is not None}
     step = StepOptions(
         loss=config.loss or ("l1",),
         perceptual=perceptual(config, device)[0],

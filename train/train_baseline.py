@@ -13,7 +13,7 @@ from models.size import check_cap  # noqa: E402
 from models.zoo import build  # noqa: E402
 from train import ending, session  # noqa: E402
 from train.config import BaselineConfig  # noqa: E402
-from train.initial import load_initial  # noqa: E402
+from train.initial import colours, load_initial  # noqa: E402
 from train.loop import train  # noqa: E402
 
 COMMAND = "train_baseline"
@@ -25,10 +25,12 @@ def main(argv: Sequence[str]) -> int:
     config, found = session.read_flags(BaselineConfig, COMMAND, argv, __doc__ or COMMAND)
     device = session.set_up_torch(config)
     scale = session.preset_of(config).scale
-    net = build(config.model, scale)
+    net = build(config.model, scale, normalised=config.normalise)
     print(ending.size_table(net, config.cap))
     check_cap(net, config.cap)
     data = session.open_faces(config, scale=scale)
+    if config.normalise:
+        net.load_state_dict(colours(data.train), strict=False)
     origin = load_initial(net, config.init) if config.init is not None else None
     if config.dry_run:
         print("Dry run: all is there. Leave out --dry-run to train.")

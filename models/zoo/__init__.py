@@ -11,6 +11,7 @@ from models.zoo.bilinear_resnet import BilinearResNet
 from models.zoo.edsr import EDSR
 from models.zoo.espcn import ESPCN
 from models.zoo.msrresnet import MSRResNet
+from models.zoo.normalised import normalise
 from models.zoo.rdb_plain import RDBPlain
 from models.zoo.srcnn import SRCNN
 from models.zoo.unet import UNet
@@ -29,11 +30,13 @@ ZOO: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def build(name: str, scale: int = 4) -> nn.Module:
+def build(name: str, scale: int = 4, *, normalised: bool = False) -> nn.Module:
     """A freshly initialised network of the zoo; it carries `name`, `scale` and `lq_multiple`.
 
-    Raises `ValueError` for a name or a scale that the zoo does not have.
+    normalised: with buffers for the colours of the faces (`models.zoo.normalised`). Raises
+    `ValueError` for a name or a scale that the zoo does not have.
     """
     if name not in ZOO:
         raise ValueError(f"no network is called {name!r}; choose one of {', '.join(ZOO)}")
-    return ZOO[name](scale=scale)
+    net = ZOO[name](scale=scale)
+    return normalise(net) if normalised else net
