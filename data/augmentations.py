@@ -51,7 +51,7 @@ class Augmentation:
         if self._drawn("cutblur", rng):
             lq = cut_blur(lq, hq, rng)
         if self._drawn("noise", rng):
-            lq = to_levels(lq + rng.normal(0.0, NOISE_SIGMA, lq.shape).astype(np.float32))
+            lq = noisy(lq, rng)
         return lq
 
     def _drawn(self, name: str, rng: np.random.Generator) -> bool:
@@ -91,6 +91,11 @@ def blend(hq: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     keep = rng.uniform(*BLEND_KEEP)
     colour = rng.uniform(0.0, 255.0, size=3)
     return to_levels((keep * hq + (1.0 - keep) * colour).astype(np.float32))
+
+
+def noisy(lq: np.ndarray, rng: np.random.Generator, sigma: float = NOISE_SIGMA) -> np.ndarray:
+    """The LQ uint8 RGB with white noise of deviation `sigma` in 8-bit steps."""
+    return to_levels(lq + rng.normal(0.0, sigma, lq.shape).astype(np.float32))
 
 
 def cut_blur(lq: np.ndarray, hq: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -2,10 +2,13 @@
 
     python evaluation/evaluate.py                                      the newest run
     python evaluation/evaluate.py --checkpoint F [--data DIR]          DIR has GT/ and LQ/
+    python evaluation/evaluate.py --checkpoint RUN                     every snapshot of a run
+    python evaluation/evaluate.py --lq nearest bilinear bicubic        one network on other LQ
     python evaluation/evaluate.py --pred DIR --gt DIR                  files against files
 
 Without --data, a run's network is scored on that run's own validation set. Written into --out:
-results.json, per_image.csv, faces.png and, of a network, restored/NAME.png.
+results.json, per_image.csv, faces.png and, of a network, restored/NAME.png; of several evaluations
+a folder each, series.json and, by step, series.png.
 """
 
 from __future__ import annotations
@@ -16,22 +19,25 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import dataclasses  # noqa: E402
-import time  # noqa: E402
-from collections.abc import Iterator, Mapping, Sequence  # noqa: E402
-from typing import Any  # noqa: E402
+from collections.abc import Sequence  # noqa: E402
 
-import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from data.degradation import DEGRADATIONS  # noqa: E402
 from data.errors import DataError  # noqa: E402
-from data.folders import list_images, read_rgb, write_png  # noqa: E402
-from data.sources import open_pairs, resize_area  # noqa: E402
-from data.validation import Validation, fixed_lq  # noqa: E402
+from data.folders import write_png  # noqa: E402
+from data.validation import Validation  # noqa: E402
+from evaluation import series  # noqa: E402
 from evaluation.files import decode, list_pictures, scored_pairs  # noqa: E402
 from evaluation.metrics import MetricError  # noqa: E402
-from evaluation.niqe import BLOCK, fit_niqe, niqe  # noqa: E402
+from evaluation.networks import (  # noqa: E402
+    Measures,
+    fitted_niqe,
+    remade,
+    score_network,
+    validation_of,
+)
 from evaluation.pictures import Row, sheet  # noqa: E402
 from evaluation.report import (  # noqa: E402
     ImageScores,
@@ -41,20 +47,15 @@ from evaluation.report import (  # noqa: E402
     table,
     write_results,
 )
-from models.artifact import ArtifactError, Loaded, load_network, newest_network  # noqa: E402
+from models.artifact import ArtifactError, Loaded, newest_network  # noqa: E402
 from models.device import choose_device  # noqa: E402
+from models.ensemble import load_networks  # noqa: E402
 from models.restorer import restore  # noqa: E402
 from models.size import count, format_table  # noqa: E402
 from models.space import CAP  # noqa: E402
-from train.config import CommonConfig  # noqa: E402
-from train.flags import from_dict  # noqa: E402
 from train.leaf import ended, network_parser  # noqa: E402
-from train.presets import PRESETS  # noqa: E402
 from train.run_folder import RUNS, RunFolderError, start_run  # noqa: E402
-from train.session import open_faces, preset_of  # noqa: E402
 
-NIQE_FACES = 200
-"""Faces that NIQE's model is fitted on, at most."""
 USABLE = (ArtifactError, DataError, MetricError, RunFolderError, ValueError)
 """Errors that a person can mend: told in one message, without a traceback."""
 
@@ -63,13 +64,16 @@ USABLE = (ArtifactError, DataError, MetricError, RunFolderError, ValueError)
 class EvaluateConfig:
     """The flags of this command."""
 
-    checkpoint: Path | None
+    checkpoint: tuple[Path, ...]
+    average: str
     data: Path | None
     pred: Path | None
     gt: Path | None
     flip_ensemble: bool
-    lq: str | None
+    lq: tuple[str, ...]
     niqe_faces: Path | None
+    diversity: int
+    noise: float
     cache: Path
     seed: int
     out: Path | None
@@ -80,12 +84,14 @@ class EvaluateConfig:
         """Refuse flags that contradict each other."""
         if (self.pred is None) != (self.gt is None):
             raise ValueError("--pred and --gt belong together: restored files and their HQ")
-        network_only = (self.checkpoint, self.data, self.flip_ensemble, self.niqe_faces, self.lq)
-        if self.pred is not None and any(network_only):
+        network_only = (self.checkpoint, self.data, self.flip_ensemble, self.niqe_faces)
+        if self.pred is not None and any((*network_only, self.lq, self.diversity)):
             raise ValueError(
                 "--pred scores files that are there; leave out --checkpoint, --data, --lq, "
-                "--niqe-faces and --flip-ensemble, or leave out --pred and --gt"
+                "--niqe-faces, --diversity and --flip-ensemble, or leave out --pred and --gt"
             )
+        if self.diversity and (self.diversity < 2 or not self.noise > 0):
+            raise ValueError("--diversity takes 2 restorations or more, --noise more than 0")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -97,20 +103,28 @@ def run(argv: Sequence[str] | None) -> int:
     """Score files or a network, as the flags say."""
     config = parse(argv)
     torch.manual_seed(config.seed)
-    return score_files(config) if config.pred else score_network(config)
+    return score_files(config) if config.pred else score_networks(config)
 
 
 def parse(argv: Sequence[str] | None) -> EvaluateConfig:
     """The flags; argparse exits on an unknown one. Raises `ValueError` on a contradiction."""
-    parser = network_parser(__doc__ or "", f"empty or new folder; left out: {RUNS}/evaluate-NNN")
+    parser = network_parser(
+        __doc__ or "", f"empty or new folder; left out: {RUNS}/evaluate-NNN", several=True
+    )
     add = parser.add_argument
     add("--data", type=Path, help="folder with GT/ and LQ/; left out: the run's own validation set")
     add("--pred", type=Path, help="folder or zip of restored pictures")
     add("--gt", type=Path, help="folder of their HQ")
-    add("--lq", choices=DEGRADATIONS, help="make the LQ anew from the HQ, in this way (seed 2024)")
+    lq_help = "make the LQ anew from the HQ, in each of these ways (seed 2024)"
+    add("--lq", nargs="+", default=[], choices=DEGRADATIONS, help=lq_help)
     add("--niqe-faces", type=Path, help="HQ faces to fit NIQE on; left out: no NIQE")
+    samples_help = "restorations per face with seeded input noise, for the diversity score; 0: none"
+    add("--diversity", type=int, default=0, metavar="N", help=samples_help)
+    add("--noise", type=float, default=5.0, help="deviation of that noise, in 8-bit steps")
     add("--cache", type=Path, default=Path(".cache"), help="folder of packed faces")
-    return EvaluateConfig(**vars(parser.parse_args(argv)))
+    values = vars(parser.parse_args(argv))
+    lists = {name: tuple(values[name] or ()) for name in ("checkpoint", "lq")}
+    return EvaluateConfig(**{**values, **lists})
 
 
 def score_files(config: EvaluateConfig) -> int:
@@ -138,125 +152,84 @@ def score_files(config: EvaluateConfig) -> int:
     return 0
 
 
-def score_network(config: EvaluateConfig) -> int:
-    """Restore and score a network's validation set, every pass."""
-    path = config.checkpoint or newest_network(RUNS)
+def score_networks(config: EvaluateConfig) -> int:
+    """Score one network, the average of several, or every snapshot of a run folder."""
+    given = config.checkpoint or (newest_network(RUNS),)
     device = choose_device(config.device)
-    loaded = load_network(path, device)
-    net, size = loaded.net, count(loaded.net).total
-    print(f"{path}\n{format_table(net)}")
+    if len(given) == 1 and given[0].is_dir():
+        networks = {path.stem: [path] for path in series.snapshots(given[0])}
+    else:
+        networks = {"": list(given)}
+    first = load_networks(next(iter(networks.values())), config.average, device)
+    size = count(first.net).total
+    print(f"{', '.join(map(str, given))}\n{format_table(first.net)}")
     if size > CAP:
         print(f"over the cap: {size:,} parameters, at most {CAP:,} may enter the challenge")
-    where, validation = validation_of(config, loaded)
-    if config.lq is not None:
-        where, validation = f"{where}, {config.lq} LQ", remade(validation, config.lq, net)
-    print(f"{where}: {len(validation)} pairs, device {device}")
+    inputs = inputs_of(config, first)
+    for where, validation in inputs.values():
+        print(f"{where}: {len(validation)} pairs, device {device}")
     if config.dry_run:
         return 0
+    measures = measures_of(config, next(iter(inputs.values()))[1])
     out = start_run("evaluate", config.out).path
-    begun = time.perf_counter()
-    images = tuple(restore_all(net, validation, out / "restored", config.flip_ensemble, device))
-    about = {
-        "checkpoint": path.as_posix(),
-        "data": where,
-        "data_fingerprint": validation.fingerprint,
-        "flip_ensemble": config.flip_ensemble,
-        "device": device.type,
-        "seconds": round(time.perf_counter() - begun, 2),
-        **niqe_means(config, validation, out / "restored"),
-    }
-    report = Report(images, size, about)
-    rows = []
-    for number in worst_median_best(report):
-        lq, hq = validation.pair(number)
-        restored = restore(net, lq, flip_ensemble=config.flip_ensemble, device=device)[-1]
-        rows.append(Row(_label(report, number), lq, enlarge(lq, hq), restored, hq))
-    finish(report, out, rows)
-    print(f"next: python scripts/restore.py FACE.png --checkpoint {path}")
+    reports: dict[str, Report] = {}
+    for name, paths in networks.items():
+        loaded = load_networks(paths, config.average, device)
+        for kind, (where, validation) in inputs.items():
+            label = "-".join(filter(None, (name, kind)))
+            about = {
+                "checkpoint": ", ".join(path.as_posix() for path in paths),
+                "average": config.average if len(paths) > 1 else None,
+                "data": where,
+                "niqe_faces": config.niqe_faces.as_posix() if config.niqe_faces else None,
+            }
+            place = out / label if len(networks) * len(inputs) > 1 else out
+            report = score_network(loaded.net, validation, place, measures, device, about)
+            finish(report, place, shown_rows(report, loaded, validation, config, device))
+            reports[label] = report
+    if len(reports) > 1:
+        rows = series.summary(reports)
+        series.write_series(rows, out)
+        print(f"\n{series.table(rows)}\nseries:  {out / 'series.json'}")
+    print(f"next: python scripts/restore.py FACE.png --checkpoint {given[0]}")
     return 0
 
 
-def restore_all(
-    net: torch.nn.Module,
-    validation: Validation,
-    folder: Path,
-    flip_ensemble: bool,
-    device: torch.device,
-) -> Iterator[ImageScores]:
-    """Scores of every pair; the last pass is written to `folder` under the pair's own name."""
-    for number in tqdm(range(len(validation)), desc="restore", unit="face"):
-        lq, hq = validation.pair(number)
-        passes = restore(net, lq, flip_ensemble=flip_ensemble, device=device)
-        name = validation.names[number]
-        write_png(folder / f"{name}.png", passes[-1])
-        floor = score(enlarge(lq, hq), hq)
-        yield ImageScores(name, tuple(score(image, hq) for image in passes), floor)
-
-
-def niqe_means(
-    config: EvaluateConfig, validation: Validation, restored: Path
-) -> dict[str, dict[str, object]]:
-    """Mean NIQE of the restored files, of bicubic and of the HQ; nothing without --niqe-faces.
-
-    The model is fitted on the first `NIQE_FACES` faces of the folder, at the size of the HQ.
-    """
-    if config.niqe_faces is None:
-        return {}
-    pairs = [validation.pair(number) for number in range(len(validation))]
-    side = pairs[0][1].shape[0]
-    paths = list_images(config.niqe_faces)[:NIQE_FACES]
-    block = min(BLOCK, side // 4)
-    model = fit_niqe((resize_area(read_rgb(path), side) for path in paths), block=block)
-    pictures = {
-        "restored": [read_rgb(restored / f"{name}.png") for name in validation.names],
-        "bicubic": [enlarge(lq, hq) for lq, hq in pairs],
-        "hq": [hq for _, hq in pairs],
-    }
-    means = {
-        kind: float(np.mean([niqe(p, model) for p in some])) for kind, some in pictures.items()
-    }
-    about = f"fitted on {model.faces} faces of {config.niqe_faces.as_posix()}, blocks of {block} px"
-    words = ", ".join(f"{kind} {value:.3f}" for kind, value in means.items())
-    print(f"NIQE ({about}; lower is more natural): {words}")
-    return {"niqe": {**means, "model": about}}
-
-
-def validation_of(config: EvaluateConfig, loaded: Loaded) -> tuple[str, Validation]:
-    """In words where the pairs are from, and the pairs: `--data`, or the run's own.
-
-    Raises `ValueError` where the network's file does not record its run's data.
-    """
+def inputs_of(config: EvaluateConfig, loaded: Loaded) -> dict[str, tuple[str, Validation]]:
+    """By label, in words where the pairs are from and the pairs: as they are, or by `--lq`."""
+    where, validation = validation_of(config.data, config.cache, loaded)
+    if not config.lq:
+        return {"": (where, validation)}
     scale = int(getattr(loaded.net, "scale", 4))
-    if config.data is not None:
-        pairs = open_pairs(config.data, scale=scale, cache_dir=config.cache / "faces")
-        return config.data.as_posix(), pairs
-    run = loaded.metadata.get("config")
-    if not isinstance(run, Mapping) or run.get("preset") not in PRESETS:
-        raise ValueError("the network's file does not name its validation set: give --data DIR")
-    return run_validation(run, scale, config.cache)
+    return {kind: (f"{where}, {kind} LQ", remade(validation, kind, scale)) for kind in config.lq}
 
 
-def remade(validation: Validation, kind: str, net: torch.nn.Module) -> Validation:
-    """The same faces with LQ of another degradation, made with the seed of all validation LQ."""
-    scale = int(getattr(net, "scale", 4))
-    pairs = []
-    for number in range(len(validation)):
-        hq = validation.pair(number)[1]
-        pairs.append((fixed_lq(hq, number, degradation=kind, scale=scale), hq))
-    return Validation(validation.names, pairs, f"{validation.fingerprint}-{kind}")
+def measures_of(config: EvaluateConfig, validation: Validation) -> Measures:
+    """What is measured; NIQE's model is fitted at the size of the HQ."""
+    faces = config.niqe_faces
+    return Measures(
+        flip_ensemble=config.flip_ensemble,
+        niqe=None if faces is None else fitted_niqe(faces, len(validation.pair(0)[1])),
+        samples=config.diversity,
+        sigma=config.noise,
+        seed=config.seed,
+    )
 
 
-def run_validation(run: Mapping[str, Any], scale: int, cache: Path) -> tuple[str, Validation]:
-    """The validation set of a run with this configuration, opened as training opens it."""
-    common = {field.name for field in dataclasses.fields(CommonConfig)}
-    known = from_dict(CommonConfig, {key: run[key] for key in common & run.keys()})
-    known = dataclasses.replace(known, cache=cache)
-    held_out = f"5 % of {known.data}" if known.data else "held-out embedded faces"
-    where = known.val.as_posix() if known.val else held_out
-    preset = preset_of(known)
-    if preset.remake_val_lq or not known.val:
-        where += f", HQ {preset.hq_side} px, {known.degradation} LQ"
-    return where, open_faces(known, scale=scale).val
+def shown_rows(
+    report: Report,
+    loaded: Loaded,
+    validation: Validation,
+    config: EvaluateConfig,
+    device: torch.device,
+) -> list[Row]:
+    """The rows of the picture: the worst, the median and the best face."""
+    rows = []
+    for number in worst_median_best(report):
+        lq, hq = validation.pair(number)
+        restored = restore(loaded.net, lq, flip_ensemble=config.flip_ensemble, device=device)[-1]
+        rows.append(Row(_label(report, number), lq, enlarge(lq, hq), restored, hq))
+    return rows
 
 
 def worst_median_best(report: Report) -> list[int]:
@@ -275,6 +248,11 @@ def finish(report: Report, out: Path, rows: Sequence[Row]) -> None:
     write_png(out / "faces.png", sheet(rows))
     json_path, csv_path = write_results(report, out)
     print(table(report))
+    if "niqe" in report.about:
+        words = {k: round(v, 3) if k != "model" else v for k, v in report.about["niqe"].items()}
+        print(f"NIQE (lower is more natural): {words}")
+    if "diversity" in report.about:
+        print(f"diversity, mean deviation in 8-bit steps: {report.about['diversity']}")
     print(f"results: {json_path}, {csv_path}\npicture: {out / 'faces.png'}")
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.ensemble import Ensemble
 from models.tiles import TILE, restore_tiles
 
 
@@ -86,7 +87,10 @@ def to_picture(restored: Tensor) -> NDArray[np.uint8]:
 
 
 def _restore_batch(net: nn.Module, lq: Tensor) -> list[Tensor]:
-    """Every pass of `lq` `(B, 3, h, w)` of any size."""
+    """Every pass of `lq` `(B, 3, h, w)` of any size; of an ensemble the mean of the last ones."""
+    if isinstance(net, Ensemble):
+        last = [_restore_batch(member, lq)[-1].clamp(0, 1) for member in net.members]
+        return [torch.stack(last).mean(0)]
     height, width = lq.shape[-2:]
     multiple, scale = int(getattr(net, "lq_multiple", 1)), int(net.scale)  # type: ignore[arg-type]
     bottom, right = -height % multiple, -width % multiple

@@ -43,6 +43,13 @@ def _size(net: nn.Module) -> Finding:
 
 def _origin(metadata: Mapping[str, Any], where: str) -> Iterator[Finding]:
     """The findings about one file's weights; `where` opens each text."""
+    averaged = metadata.get("averaged")
+    if isinstance(averaged, list) and averaged:
+        for number, one in enumerate(averaged, start=1):
+            yield from _origin(
+                one if isinstance(one, Mapping) else {}, f"{where}average {number}: "
+            )
+        return
     prints = metadata.get("fingerprints")
     if not isinstance(prints, Mapping) or "data" not in prints:
         yield Finding(False, f"{where}nothing is recorded about the faces it was trained on")

@@ -1,9 +1,12 @@
-"""Restore faces: a picture or a folder of them in, PNGs out.
+"""Restore faces: pictures, folders or patterns of them in, PNGs out.
 
     python scripts/restore.py face.png --checkpoint runs/train_derived-001/best.safetensors
+    python scripts/restore.py 'photos/*.jpg' --average weights \\
+        --checkpoint runs/train_derived-001/snapshots/*.safetensors
 
-Without --checkpoint the newest run's network is used. Any picture is restored; one that does not
-look like an aligned face, or is far from the size the network knows, is named in a warning.
+Without --checkpoint the newest run's network is used; several are averaged. Any picture is
+restored; one that does not look like an aligned face, or is far from the size the network knows, is
+named in a warning.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse  # noqa: E402
+import glob  # noqa: E402
 from collections.abc import Iterator, Sequence  # noqa: E402
 
 import numpy as np  # noqa: E402
@@ -22,10 +26,12 @@ from numpy.typing import NDArray  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from data.errors import DataError, listing  # noqa: E402
-from data.folders import by_name, image_name, list_images, read_rgb, write_png  # noqa: E402
+from data.folders import image_name, list_images, read_rgb, write_png  # noqa: E402
 from evaluation.alignment import ALIGNED, alignment  # noqa: E402
-from models.artifact import ArtifactError, load_network, newest_network  # noqa: E402
+from evaluation.diversity import diversity, restorations  # noqa: E402
+from models.artifact import ArtifactError, newest_network  # noqa: E402
 from models.device import choose_device  # noqa: E402
+from models.ensemble import load_networks  # noqa: E402
 from models.restorer import restore  # noqa: E402
 from models.size import count  # noqa: E402
 from train.leaf import ended, network_parser  # noqa: E402
@@ -45,17 +51,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The flags; argparse exits on an unknown one."""
-    parser = network_parser(__doc__ or "", f"empty or new folder; left out: {RUNS}/restore-NNN")
-    parser.add_argument("faces", type=Path, help="a picture, or a folder of them (png, jpg, webp)")
-    return parser.parse_args(argv)
+    out_help = f"empty or new folder; left out: {RUNS}/restore-NNN"
+    parser = network_parser(__doc__ or "", out_help, several=True)
+    add = parser.add_argument
+    add("faces", nargs="+", help="pictures, folders or patterns of them (png, jpg, webp)")
+    samples_help = "restorations per picture, with seeded input noise: NAME-1.png, NAME-2.png"
+    add("--samples", type=int, default=1, help=samples_help)
+    add("--noise", type=float, default=5.0, help="deviation of that noise, in 8-bit steps")
+    flags = parser.parse_args(argv)
+    if flags.samples < 1 or (flags.samples > 1 and not flags.noise > 0):
+        parser.error("--samples is at least 1, and with more --noise is above 0")
+    return flags
 
 
 def run(flags: argparse.Namespace) -> int:
     """Check every picture, restore all, tell where they are."""
-    path = flags.checkpoint or newest_network(RUNS)
+    paths = flags.checkpoint or [newest_network(RUNS)]
     device = choose_device(flags.device)
-    loaded = load_network(path, device)
-    print(f"{path}: {count(loaded.net).total:,} parameters, device {device}")
+    loaded = load_networks(paths, flags.average, device)
+    print(f"{', '.join(map(str, paths))}: {count(loaded.net).total:,} parameters, device {device}")
     pictures = open_pictures(flags.faces)
     known = known_side(loaded.metadata, int(getattr(loaded.net, "scale", 4)))
     for name, lq in pictures.items():
@@ -66,21 +80,69 @@ def run(flags: argparse.Namespace) -> int:
         return 0
     out = start_run("restore", flags.out).path
     for name, lq in tqdm(pictures.items(), desc="restore", unit="face"):
-        passes = restore(loaded.net, lq, flip_ensemble=flags.flip_ensemble, device=device)
-        write_png(out / f"{name}.png", passes[-1])
+        if flags.samples == 1:
+            passes = restore(loaded.net, lq, flip_ensemble=flags.flip_ensemble, device=device)
+            write_png(out / f"{name}.png", passes[-1])
+        else:
+            told = write_samples(loaded.net, name, lq, out, flags, device)
+            tqdm.write(f"{name}: diversity {told:.3f}")
     print(f"{len(pictures)} restored in {out}")
     print(f"next: python evaluation/evaluate.py --pred {out} --gt DIR, where their HQ are known")
     return 0
 
 
-def open_pictures(source: Path) -> dict[str, NDArray[np.uint8]]:
+def write_samples(
+    net: torch.nn.Module,
+    name: str,
+    lq: NDArray[np.uint8],
+    out: Path,
+    flags: argparse.Namespace,
+    device: torch.device,
+) -> float:
+    """Write several restorations of one picture; returns how much they differ, in 8-bit steps."""
+    samples = list(
+        restorations(
+            net,
+            lq,
+            samples=flags.samples,
+            sigma=flags.noise,
+            seed=flags.seed,
+            device=device,
+            flip_ensemble=flags.flip_ensemble,
+        )
+    )
+    for number, sample in enumerate(samples, start=1):
+        write_png(out / f"{name}-{number}.png", sample)
+    return diversity(samples)
+
+
+def named_pictures(given: Sequence[str]) -> dict[str, Path]:
+    """The files that were named, by the name of what is written.
+
+    given: pictures, folders, or patterns such as `photos/*.jpg` (`**` for folders in folders).
+    Raises `DataError` where one names nothing, or two pictures share a name.
+    """
+    found: dict[str, Path] = {}
+    for text in given:
+        source = Path(text)
+        matches = map(Path, sorted(glob.glob(text, recursive=True)))
+        paths = [source] if source.exists() else list(matches)
+        if not paths:
+            raise DataError(f"{text} does not exist: give pictures, folders or patterns of them")
+        for path in paths:
+            root = path if path.is_dir() else path.parent
+            for picture in list_images(path) if path.is_dir() else [path]:
+                first = found.setdefault(image_name(picture, root), picture)
+                if first != picture:
+                    raise DataError(f"{first} and {picture} have one name: restore them apart")
+    return found
+
+
+def open_pictures(given: Sequence[str]) -> dict[str, NDArray[np.uint8]]:
     """Every picture uint8 RGB `(H, W, 3)` by name; `DataError` lists all that are unusable."""
-    if not source.exists():
-        raise DataError(f"{source} does not exist: give a picture or a folder of pictures")
-    root = source if source.is_dir() else source.parent
-    paths = by_name(list_images(source) if source.is_dir() else [source], root)
+    paths = named_pictures(given)
     pictures, problems = {}, []
-    for path in paths.values():
+    for name, path in paths.items():
         try:
             picture = read_rgb(path, convert=True)
         except DataError as error:
@@ -89,7 +151,7 @@ def open_pictures(source: Path) -> dict[str, NDArray[np.uint8]]:
         height, width = picture.shape[:2]
         if max(height, width) > LONGEST_SIDE or min(height, width) < 2:
             problems.append((path, f"is {width}x{height} px, sides from 2 to {LONGEST_SIDE} work"))
-        pictures[image_name(path, root)] = picture
+        pictures[name] = picture
     if problems:
         fix = "Cut the face out and reduce it to about 128x128 px, or remove the file"
         raise listing(f"{len(problems)} of {len(paths)} pictures cannot be used:", problems, fix)

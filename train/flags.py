@@ -118,7 +118,8 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
         raise ConfigError(f"{name}: a value is needed")
     try:
         if many:
-            return tuple(_scalar(kind, one) for one in value)
+            several = value if isinstance(value, list | tuple) else (value,)
+            return tuple(_scalar(kind, one) for one in several)
         return _scalar(kind, value)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{name}: {value!r} is no {kind.__name__}") from error

@@ -8,24 +8,35 @@ from collections.abc import Callable
 from pathlib import Path
 
 from models.device import DEVICES
+from models.ensemble import AVERAGES
 
 
 def network_parser(
-    description: str, out_help: str, *, flip: bool = True
+    description: str, out_help: str | None, *, flip: bool = True, several: bool = False
 ) -> argparse.ArgumentParser:
-    """Return a parser with the flags of every such command; `flip` adds --flip-ensemble."""
+    """Return a parser with the flags of every such command.
+
+    flip: adds --flip-ensemble. several: --checkpoint is a list, and --average is added.
+    """
     parser = argparse.ArgumentParser(
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--checkpoint", type=Path, help="best.safetensors or best.pth; left out: the newest run's")
+    one = "best.safetensors or best.pth; left out: the newest run's"
+    if several:
+        add("--checkpoint", type=Path, nargs="+", default=[], help=f"{one}; several are averaged")
+        average = "what of several networks is averaged; weights: of one shape only"
+        add("--average", choices=AVERAGES, default=AVERAGES[0], help=average)
+    else:
+        add("--checkpoint", type=Path, help=one)
     if flip:
         ensemble = "average with the mirrored face's restoration"
         add("--flip-ensemble", action="store_true", help=ensemble)
-    add("--seed", type=int, default=0, help="seed of torch; nothing here is drawn at random")
-    add("--out", type=Path, help=out_help)
+    add("--seed", type=int, default=0, help="seed of what is drawn at random")
+    if out_help is not None:
+        add("--out", type=Path, help=out_help)
     add("--device", default="auto", choices=DEVICES, help="where to compute")
     add("--dry-run", action="store_true", help="open and check everything, print sizes, stop there")
     return parser

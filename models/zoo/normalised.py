@@ -32,8 +32,10 @@ def is_normalised(net: nn.Module) -> bool:
 
 
 def _enter(net: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return ((inputs[0] - net.input_mean) / net.input_deviation, *inputs[1:])
+    mean, deviation = (net.get_buffer(name) for name in BUFFERS)
+    return ((inputs[0] - mean) / deviation, *inputs[1:])
 
 
 def _leave(net: nn.Module, _inputs: tuple[Tensor, ...], restored: Tensor) -> Tensor:
-    return restored * net.input_deviation + net.input_mean
+    mean, deviation = (net.get_buffer(name) for name in BUFFERS)
+    return restored * deviation + mean

@@ -154,6 +154,70 @@ def test_lq_are_made_anew_and_niqe_names_its_model(
     assert main([*argv, "--niqe-faces", "hq", "--out", "again"]) == 0
     values = json.loads((run_root / "again" / "results.json").read_text())
     assert values["bicubic_psnr"] > 15, "of black LQ it would be below 10"
-    assert values["niqe"]["model"].startswith("fitted on 21 faces of hq")
+    assert values["niqe"]["model"].startswith("fitted on 21 faces")
+    assert values["niqe_faces"] == "hq"
     assert values["niqe"]["hq"] < values["niqe"]["bicubic"]
     assert main(["--pred", "hq", "--gt", "hq", "--lq", "nearest"]) == 2
+
+
+def test_one_network_is_scored_on_several_inputs(
+    pairs: Path, network: Path, run_root: Path
+) -> None:
+    argv = ["--data", "pairs", "--lq", "nearest", "bicubic", "--diversity", "2", "--noise", "9"]
+    assert main([*argv, "--out", "cross"]) == 0
+    rows = json.loads((run_root / "cross" / "series.json").read_text())
+    assert [row["label"] for row in rows] == ["nearest", "bicubic"]
+    for row in rows:
+        alone = json.loads((run_root / "cross" / row["label"] / "results.json").read_text())
+        assert row["psnr"] == alone["psnr"]
+        assert row["diversity"] == alone["diversity"]["mean"] > 0
+        assert alone["diversity"]["sigma"] == 9.0
+    assert rows[0]["bicubic_psnr"] != rows[1]["bicubic_psnr"]
+
+
+def test_every_snapshot_of_a_run_is_scored_and_drawn(pairs: Path, run_root: Path) -> None:
+    run = run_root / "runs" / "train_baseline-001"
+    for step in (5, 10):
+        torch.manual_seed(step)
+        save_network(run / "snapshots" / f"step-{step:09d}.safetensors", build("srcnn"))
+    assert main(["--checkpoint", str(run), "--data", "pairs", "--out", "steps"]) == 0
+    rows = json.loads((run_root / "steps" / "series.json").read_text())
+    assert [row["label"] for row in rows] == ["step-000000005", "step-000000010"]
+    assert rows[0]["psnr"] != rows[1]["psnr"]
+    assert read_rgb(run_root / "steps" / "series.png").std() > 10
+    (run_root / "empty").mkdir()
+    assert main(["--checkpoint", "empty", "--data", "pairs"]) == 2
+
+
+def test_several_networks_are_averaged(
+    pairs: Path, run_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for step in (1, 2):
+        torch.manual_seed(step)
+        save_network(run_root / f"{step}.safetensors", build("srcnn"))
+    both = ["--data", "pairs", "--checkpoint", "1.safetensors", "2.safetensors"]
+    for average, parameters in (("outputs", 2 * 20_099), ("weights", 20_099)):
+        assert main([*both, "--average", average, "--out", average]) == 0
+        values = json.loads((run_root / average / "results.json").read_text())
+        assert (values["parameters"], values["average"]) == (parameters, average)
+    save_network(run_root / "3.safetensors", build("espcn"))
+    assert main([*both, "3.safetensors", "--average", "weights"]) == 2
+    assert "3.safetensors: another architecture" in capsys.readouterr().err
+
+
+def test_restore_takes_patterns_and_draws_samples(
+    pairs: Path, network: Path, run_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pattern = str(pairs / "LQ" / "0000[01].png")
+    argv = [pattern, "--samples", "2", "--device", "cpu"]
+    assert restore_script.main([*argv, "--out", "a"]) == 0
+    assert "00001: diversity" in capsys.readouterr().out
+    names = sorted(path.name for path in (run_root / "a").iterdir())
+    assert names == [f"0000{face}-{sample}.png" for face in (0, 1) for sample in (1, 2)]
+    assert restore_script.main([*argv, "--out", "b"]) == 0
+    first, again, other = (
+        run_root / n for n in ("a/00000-1.png", "b/00000-1.png", "a/00000-2.png")
+    )
+    assert first.read_bytes() == again.read_bytes() != other.read_bytes()
+    assert restore_script.main(["pairs/LQ", "pairs/GT", "--out", "c"]) == 2
+    assert "have one name" in capsys.readouterr().err

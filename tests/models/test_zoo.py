@@ -91,3 +91,22 @@ def test_unknown_names_and_scales_are_refused() -> None:
         build("msrresnet-17")
     with pytest.raises(ValueError, match="scale 3"):
         build("rdb-plain", 3)
+
+
+def test_a_normalised_network_sees_standard_colours_and_is_saved_with_them(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = build("espcn", normalised=True)
+    assert count(net).total == SIZES["espcn"] + 6
+    plain = build("espcn")
+    plain.load_state_dict(net.state_dict(), strict=False)
+    mean, deviation = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.2, 0.3, 0.1])
+    colours = {"input_mean": mean.view(1, 3, 1, 1), "input_deviation": deviation.view(1, 3, 1, 1)}
+    net.load_state_dict(colours, strict=False)
+    save_network(tmp_path / "net.safetensors", net)
+    loaded = load_network(tmp_path / "net.safetensors").net
+    lq = torch.rand(1, 3, 8, 8)
+    with torch.no_grad():
+        inside = plain((lq - colours["input_mean"]) / colours["input_deviation"])
+        torch.testing.assert_close(
+            loaded(lq), inside * colours["input_deviation"] + colours["input_mean"]
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -13,11 +14,12 @@ from torch import Tensor
 
 from models.artifact import load_network
 from tests.train.conftest import Trial, maker, tiny_net
-from train import checkpoint, loop, pace
+from train import checkpoint, leavings, loop, pace
 from train.interrupt import Interrupted
 from train.learner import Learner, StepOptions, TrainingError
 from train.losses import LOSSES
 from train.optimizers import OptimizerOptions
+from train.run_folder import RunFolder
 from train.validate import Scores
 
 
@@ -103,14 +105,14 @@ def test_the_best_weights_are_kept_and_are_the_average(
         return Scores(tuple(indices), ((value,) * len(indices),), ((0.5,) * len(indices),))
 
     averages = []
-    write = loop._Run._write_best
+    write = leavings.write_best
 
-    def watched(run: loop._Run, scores: Scores) -> None:
-        averages.append({k: v.clone() for k, v in run.learner.average.average.items()})
-        write(run, scores)
+    def watched(folder: RunFolder, learner: Learner, metadata: Mapping[str, object]) -> None:
+        averages.append({k: v.clone() for k, v in learner.average.average.items()})
+        write(folder, learner, metadata)
 
     monkeypatch.setattr(loop, "validate", scored)
-    monkeypatch.setattr(loop._Run, "_write_best", watched)
+    monkeypatch.setattr(leavings, "write_best", watched)
     outcome = trial.run("run", steps=12)
     assert (outcome.best_step, outcome.best_psnr) == (8, 30.0)
     kept = load_network(trial.folder("run").best)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import yaml
 
-from models.artifact import load_network
+from models.artifact import load_network, save_network
 from models.genotype import Genotype, save_genotype
 from models.size import meta_count
+from models.zoo import build
 from tests.train.conftest import tiny_space
 from train import ending, train_baseline, train_derived
 from train.esrgan_yml import flags_of, is_options
@@ -37,8 +38,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
-def test_a_recipe_trains(recipe: Path, place: Path) -> None:
+def test_a_recipe_trains(
+    recipe: Path, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     values = yaml.safe_load(recipe.read_text())
+    if "perceptual_net" in values:
+        save_network(Path(values["perceptual_net"]), build("msrresnet-16"))
     baseline = "model" in values or is_options(values)
     main = train_baseline.main if baseline else train_derived.main
     out = place / recipe.stem

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from data.folders import read_rgb
 from models.artifact import load_network
 from train import ending, train_baseline
 from train.checkpoint import load_latest
@@ -114,3 +115,21 @@ def test_a_dry_run_leaves_nothing(
     assert _run(_flags(faces, tmp_path / "run", "--dry-run")) == 0
     assert "Dry run" in capsys.readouterr().out
     assert not (tmp_path / "run").exists()
+
+
+def test_colours_of_the_faces_snapshots_and_scores(faces: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    flags = _flags(faces, out, "--normalise", "--snapshot-every", "2")
+    flags[flags.index("--steps") + 1] = "5"
+    flags[flags.index("msrresnet-16")] = "srcnn"
+    assert _run(flags) == 0
+    kept = sorted(path.name for path in (out / "snapshots").iterdir())
+    assert kept == ["step-000000002.safetensors", "step-000000004.safetensors"]
+    scores = json.loads((out / "scores.json").read_text())
+    assert scores["step"] == 5
+    assert len(scores["names"]) == len(scores["psnr"][0]) == len(scores["ssim"][0]) >= 1
+    state = load_network(out / "last.safetensors").net.state_dict()
+    pictures = [read_rgb(path) / 255 for path in faces.iterdir()]
+    middle = np.mean([picture.mean((0, 1)) for picture in pictures], axis=0)
+    assert np.abs(state["input_mean"].flatten().numpy() - middle).max() < 0.1
+    assert float(state["input_deviation"].min()) > 0.05

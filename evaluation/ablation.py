@@ -1,0 +1,141 @@
+"""Several finished runs side by side: scores, paired differences to the first, curves."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from numpy.typing import NDArray
+
+from models.artifact import load_network
+from models.size import count
+from train.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class ArmScores:
+    """One arm: its runs (one per seed), scored on the same pairs after the last step."""
+
+    name: str
+    steps: int
+    parameters: int
+    psnr: NDArray[np.float64]
+    """dB, `(seeds, passes, pairs)`."""
+    ssim: NDArray[np.float64]
+    """`(seeds, passes, pairs)`."""
+    pairs: tuple[str, ...]
+    curves: tuple[tuple[tuple[int, float], ...], ...]
+    """Of every seed (step, PSNR of the pairs that are validated during training)."""
+
+
+class UnequalRunsError(ValueError):
+    """Runs that cannot be compared; the message names them."""
+
+
+def is_finished(run: Path) -> bool:
+    """Whether a run folder holds the scores that its last step writes."""
+    return RunFolder(run).scores.is_file()
+
+
+def read_arm(name: str, runs: Sequence[Path]) -> ArmScores:
+    """The scores of one arm's finished runs, a seed each. Raises `UnequalRunsError`."""
+    contents = [json.loads(RunFolder(run).scores.read_text()) for run in runs]
+    pairs = {tuple(one["names"]) for one in contents}
+    passes = {len(one["psnr"]) for one in contents}
+    if len(pairs) != 1 or len(passes) != 1:
+        raise UnequalRunsError(f"{name}: its seeds were scored on other pairs or passes")
+    return ArmScores(
+        name=name,
+        steps=int(np.mean([one["step"] for one in contents])),
+        parameters=count(load_network(RunFolder(runs[0]).last).net).total,
+        psnr=np.array([one["psnr"] for one in contents]),
+        ssim=np.array([one["ssim"] for one in contents]),
+        pairs=pairs.pop(),
+        curves=tuple(_curve(RunFolder(run).rows()) for run in runs),
+    )
+
+
+def _curve(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[int, float], ...]:
+    return tuple(
+        (row["step"], row["subset_psnr"]) for row in rows if row["kind"] in ("validate", "final")
+    )
+
+
+def paired_difference(arm: ArmScores, other: ArmScores) -> tuple[float, float]:
+    """Mean PSNR difference in dB of the last passes, `arm` minus `other`, and its standard error.
+
+    The same seed is compared with the same seed, the same face with the same face. With several
+    seeds the error is that of the seeds' means, with one that of the faces. Raises
+    `UnequalRunsError` where seeds or faces are not the same.
+    """
+    one, two = arm.psnr[:, -1], other.psnr[:, -1]
+    if arm.pairs != other.pairs or one.shape != two.shape:
+        raise UnequalRunsError(f"{arm.name} and {other.name}: other faces or numbers of seeds")
+    difference = one - two
+    values = difference[0] if len(difference) == 1 else difference.mean(1)
+    error = float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return float(difference.mean()), error
+
+
+def summary(arms: Sequence[ArmScores]) -> list[dict[str, Any]]:
+    """One JSON object per arm; `difference` and `error` (dB) are against the first arm."""
+    rows = []
+    for arm in arms:
+        difference, error = paired_difference(arm, arms[0])
+        rows.append(
+            {
+                "arm": arm.name,
+                "seeds": len(arm.psnr),
+                "pairs": len(arm.pairs),
+                "steps": arm.steps,
+                "parameters": arm.parameters,
+                "psnr": [float(v) for v in arm.psnr.mean((0, 2))],
+                "ssim": [float(v) for v in arm.ssim.mean((0, 2))],
+                "difference": difference,
+                "error": None if math.isnan(error) else error,
+            }
+        )
+    return rows
+
+
+def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The summary as a Markdown table; of two passes both stand in a cell."""
+    first = rows[0]["arm"]
+    header = ["arm", "parameters", "steps", "PSNR (dB)", "SSIM", f"against {first} (dB)"]
+    lines = [" | ".join(header), " | ".join("---" for _ in header)]
+    for row in rows:
+        error = "" if row["error"] is None else f" ± {row['error']:.3f}"
+        told = "" if row["arm"] == first else f"{row['difference']:+.3f}{error}"
+        cells = [
+            row["arm"],
+            f"{row['parameters']:,}",
+            f"{row['steps']:,}",
+            " / ".join(f"{value:.3f}" for value in row["psnr"]),
+            " / ".join(f"{value:.4f}" for value in row["ssim"]),
+            told,
+        ]
+        lines.append(" | ".join(cells))
+    return "\n".join(f"| {line} |" for line in lines) + "\n"
+
+
+def draw_curves(arms: Sequence[ArmScores], path: Path) -> None:
+    """Draw validation PSNR against steps, one colour per arm, one line per seed."""
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    colours = plt.get_cmap("turbo")(np.linspace(0.05, 0.95, len(arms)))
+    for arm, colour in zip(arms, colours, strict=True):
+        for number, curve in enumerate(arm.curves):
+            label = arm.name if number == 0 else None
+            axes.plot(*zip(*curve, strict=True), color=colour, label=label, marker=".", lw=1)
+    axes.set(xlabel="step", ylabel="validation PSNR (dB)")
+    axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure.savefig(path, dpi=120)
+    plt.close(figure)

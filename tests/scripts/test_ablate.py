@@ -1,0 +1,82 @@
+"""A study as typed: trained, compared, taken up again, and one arm that fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts import ablate
+
+FEW = ["--synthetic-count", "3", "--synthetic-val", "2", "--faces", "1", "--steps", "2"]
+QUICK = ["--preset", "quick", *FEW, "--warmup", "0", "--workers", "0", "--threads", "1"]
+STUDY = """
+entry: train_baseline
+flags: {model: srcnn, degradation: first-order, lr: 0.01}
+arms:
+  l1: {}
+  mse: {loss: mse, lr: 0.001}
+"""
+
+
+def test_arms_are_trained_compared_and_not_trained_twice(
+    run_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run_root / "study.yaml").write_text(STUDY)
+    argv = ["--study", "study.yaml", "--out", "out", "--jobs", "2", "--", *QUICK]
+    assert ablate.main(argv) == 0
+    rows = json.loads((run_root / "out" / "table.json").read_text())
+    assert [row["arm"] for row in rows] == ["l1", "mse"]
+    assert rows[0]["difference"] == 0
+    assert rows[1]["difference"] != 0
+    assert (rows[0]["pairs"], rows[0]["steps"]) == (2, 2)
+    assert (run_root / "out" / "curves.png").is_file()
+    config = json.loads((run_root / "out" / "mse-seed0" / "config.json").read_text())["config"]
+    assert (config["loss"], config["degradation"]) == (["mse"], "first-order")
+    capsys.readouterr()
+    written = (run_root / "out" / "l1-seed0" / "best.safetensors").stat().st_mtime_ns
+    (run_root / "out" / "mse-seed0" / "scores.json").unlink()
+    assert ablate.main(argv) == 0
+    assert capsys.readouterr().out.startswith("training out/mse-seed0\n")
+    assert (run_root / "out" / "l1-seed0" / "best.safetensors").stat().st_mtime_ns == written
+    assert json.loads((run_root / "out" / "table.json").read_text()) == rows
+
+
+def test_an_arm_that_fails_does_not_stop_the_others(
+    run_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vary = ["--entry", "train_baseline", "--vary", "model", "srcnn", "absent"]
+    assert ablate.main([*vary, "--out", "out", "--", *QUICK]) == 1
+    told = capsys.readouterr()
+    assert "failed: out/model-absent-seed0, see out/model-absent-seed0.log" in told.err
+    assert "no network is called 'absent'" in (run_root / "out/model-absent-seed0.log").read_text()
+    assert "| model-srcnn | 20,099 | 2 |" in told.out
+
+
+def test_the_grid_of_the_command_line(run_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vary = ["--vary", "priors", "parse,heat", "none", "--vary", "optimizer", "adam", "sgd"]
+    assert ablate.main([*vary, "--seeds", "0", "1", "--out", "out", "--dry-run"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 8
+    assert not (run_root / "out").exists()
+    study = ablate.open_study(None, None, [["priors", "parse,heat", "none"], ["lr", "1.0e-3"]])
+    assert study.arms["priors-none_lr-0.001"] == {"priors": [], "lr": 0.001}
+    assert study.arms["priors-parse+heat_lr-0.001"]["priors"] == ["parse", "heat"]
+
+
+def test_a_study_with_a_wrong_key_is_refused(
+    run_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run_root / "study.yaml").write_text(STUDY + "steps: 3\n")
+    assert ablate.main(["--study", "study.yaml", "--out", "out"]) == 2
+    assert "unknown keys steps" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "path", sorted(Path(ablate.ROOT, "examples", "studies").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_the_studies_of_the_examples_name_known_flags(path: Path, run_root: Path) -> None:
+    study = ablate.open_study(path, None, [])
+    assert len(study.arms) >= 3
+    for flags in study.arms.values():
+        ablate.check_flags(study.entry, flags)
