@@ -19,36 +19,41 @@ SMALLEST = 256
 
 @dataclass(frozen=True)
 class Row:
-    """One face; all images uint8 RGB, all of the HQ's size but the LQ."""
+    """One face; all images uint8 RGB, all of the HQ's size but the LQ. None: not known."""
 
     label: str
     lq: Image | None
     bicubic: Image | None
     restored: Image
-    hq: Image
+    hq: Image | None
 
 
 def sheet(rows: Sequence[Row]) -> Image:
-    """One picture uint8 RGB of all rows; the columns LQ and bicubic stay out where a row has none.
+    """One picture uint8 RGB of all rows; LQ with bicubic, and HQ, stay out where a row has none.
 
     Raises `ValueError` without rows.
     """
     if not rows:
         raise ValueError("a sheet needs at least one face")
-    side = max(max(row.hq.shape[:2]) for row in rows)
+    side = max(max(row.restored.shape[:2]) for row in rows)
     factor = max(1, round(SMALLEST / side))
     with_lq = all(row.lq is not None and row.bicubic is not None for row in rows)
-    drawn = [_row(row, side, factor, with_lq) for row in rows]
+    with_hq = all(row.hq is not None for row in rows)
+    drawn = [_row(row, side, factor, with_lq, with_hq) for row in rows]
     return np.concatenate(drawn, axis=0)
 
 
-def _row(row: Row, side: int, factor: int, with_lq: bool) -> Image:
+def _row(row: Row, side: int, factor: int, with_lq: bool, with_hq: bool) -> Image:
     """Bar of text, then the images; height `BAR + side * factor`."""
-    images: list[Image | None] = [row.restored, row.hq]
-    if with_lq:
-        images = [row.lq, row.bicubic, *images]
-    columns = COLUMNS[-len(images) :]
-    cells = [_cell(image, side, factor) for image in images if image is not None]
+    images = (row.lq, row.bicubic, row.restored, row.hq)
+    wanted = (with_lq, with_lq, True, with_hq)
+    shown = [
+        (column, image)
+        for column, image, want in zip(COLUMNS, images, wanted, strict=True)
+        if want and image is not None
+    ]
+    columns = [column for column, _ in shown]
+    cells = [_cell(image, side, factor) for _, image in shown]
     strip = np.concatenate(cells, axis=1)
     bar = np.full((BAR, strip.shape[1], 3), 255, np.uint8)
     for number, column in enumerate(columns):

@@ -24,6 +24,7 @@ import os  # noqa: E402
 import re  # noqa: E402
 import signal  # noqa: E402
 import subprocess  # noqa: E402
+import tempfile  # noqa: E402
 from collections.abc import Mapping, Sequence  # noqa: E402
 from concurrent.futures import ThreadPoolExecutor  # noqa: E402
 from dataclasses import dataclass  # noqa: E402
@@ -72,7 +73,12 @@ class Job:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status, 1 where a training failed."""
     flags = parse(argv)
-    return ended("ablate", lambda: run(flags), (ConfigError, UnequalRunsError, OSError))
+    expected = (ConfigError, UnequalRunsError, OSError)
+    if not flags.dry_run:
+        return ended("ablate", lambda: run(flags), expected)
+    with tempfile.TemporaryDirectory() as scratch:
+        flags.scratch = Path(scratch)
+        return ended("ablate", lambda: run(flags), expected)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -90,9 +96,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--seeds", type=int, nargs="+", default=[0], help="every arm is trained with each")
     add("--out", type=Path, required=True, help="folder of the study; resumed if it is there")
     add("--jobs", type=int, default=1, help="trainings at once; the cores are shared among them")
-    add("--dry-run", action="store_true", help="print the commands and stop")
+    add("--dry-run", action="store_true", help="print the commands, build the first arm, stop")
     flags = parser.parse_args(given[:cut])
-    flags.rest = given[cut + 1 :]
+    flags.scratch = None
+    flags.rest = [word for word in given[cut + 1 :] if word != "--dry-run"]
+    flags.dry_run = flags.dry_run or len(flags.rest) < len(given[cut + 1 :])
     return flags
 
 
@@ -104,9 +112,7 @@ def run(flags: argparse.Namespace) -> int:
     jobs = {name: [job(study, name, seed, flags) for seed in flags.seeds] for name in study.arms}
     everything = list(itertools.chain.from_iterable(jobs.values()))
     if flags.dry_run:
-        for one in everything:
-            print(" ".join(one.command))
-        return 0
+        return dry_run(everything)
     failed = train_all([one for one in everything if not is_finished(one.folder)], flags.jobs)
     finished = {
         name: [one.folder for one in some]
@@ -118,6 +124,15 @@ def run(flags: argparse.Namespace) -> int:
     for one in failed:
         print(f"failed: {one.folder}, see {log_of(one.folder)}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def dry_run(jobs: Sequence[Job]) -> int:
+    """Print every command, and let the first one build and check all without training."""
+    for one in jobs:
+        print(" ".join(one.command), flush=True)
+    done = subprocess.run([*jobs[0].command, "--dry-run"], check=False)
+    print(f"{len(jobs)} trainings; the first one's parameters stand above")
+    return done.returncode
 
 
 def open_study(path: Path | None, entry: str | None, vary: Sequence[Sequence[str]]) -> Study:
@@ -174,10 +189,9 @@ def job(study: Study, name: str, seed: int, flags: argparse.Namespace) -> Job:
     script = [sys.executable, str(ROOT / "train" / f"{study.entry}.py")]
     if (folder / CONFIG).is_file():
         return Job(folder, (*script, "--resume", "--out", str(folder)))
-    recipe = flags.out / "recipes" / f"{name}.yaml"
-    if not flags.dry_run:
-        recipe.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(recipe, yaml.safe_dump(dict(study.arms[name])).encode())
+    recipe = (flags.scratch or flags.out / "recipes") / f"{name}.yaml"
+    recipe.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(recipe, yaml.safe_dump(dict(study.arms[name])).encode())
     threads = max(1, (os.cpu_count() or 1) // flags.jobs)
     own = ["--config", str(recipe), "--seed", str(seed), "--out", str(folder)]
     return Job(folder, (*script, *own, "--threads", str(threads), *flags.rest))

@@ -34,6 +34,7 @@ from models.artifact import (  # noqa: E402
 from models.ensemble import Ensemble, load_networks  # noqa: E402
 from models.files import write_whole  # noqa: E402
 from models.restorer import passes_of  # noqa: E402
+from models.size import count  # noqa: E402
 from train.leaf import ended, network_parser  # noqa: E402
 from train.run_folder import RUNS  # noqa: E402
 
@@ -83,8 +84,8 @@ def run(flags: argparse.Namespace) -> int:
     loaded = load_networks(paths, flags.average)
     if isinstance(loaded.net, Ensemble):
         raise ArtifactError("one network can be exported: --average weights, or one --checkpoint")
+    print(f"{', '.join(map(str, paths))}: {count(loaded.net).total:,} parameters")
     if flags.dry_run:
-        print(f"{', '.join(map(str, paths))}: one network, would be written to {flags.to}")
         return 0
     flags.to.parent.mkdir(parents=True, exist_ok=True)
     if flags.to.suffix == ".onnx":

@@ -15,20 +15,22 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse  # noqa: E402
+import itertools  # noqa: E402
 import shutil  # noqa: E402
 import subprocess  # noqa: E402
 import zipfile  # noqa: E402
 from collections.abc import Iterator, Mapping, Sequence  # noqa: E402
 
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from data.errors import DataError  # noqa: E402
 from data.folders import by_name, image_name, list_images, read_rgb, write_png  # noqa: E402
 from evaluation.document import to_html, to_markdown, to_pdf  # noqa: E402
+from evaluation.files import decode  # noqa: E402
 from evaluation.metrics import Image, MetricError  # noqa: E402
+from evaluation.pictures import Row, sheet  # noqa: E402
+from evaluation.report import enlarge  # noqa: E402
 from evaluation.submission import (  # noqa: E402
     LAYOUTS,
     LONG_AGO,
@@ -90,15 +92,17 @@ def run(flags: argparse.Namespace) -> int:
         return 0
     folder = start_run("submission", flags.out)
     out = folder.path
-    restored, shown = restore_all(loaded, inputs, flags.flip_ensemble, device)
+    restored = restore_all(loaded, inputs, flags.flip_ensemble, device)
     write_zip(out / "submission.zip", restored, flags.layout)
     size = check_zip(out / "submission.zip", set(inputs), sides_of(loaded, inputs)) / 1e6
     print(f"{out / 'submission.zip'}: {len(restored)} PNGs, {size:.1f} of {flags.max_mb:.0f} MB")
-    write_png(out / "examples.png", shown)
+    first = dict(itertools.islice(inputs.items(), SHOWN))
+    write_png(out / "examples.png", shown(first, restored))
     pictures = [(out / "examples.png", "Test faces: LQ, bicubic, restored.")]
     if flags.real is not None:
-        _, real = restore_all(loaded, read_inputs(flags.real), flags.flip_ensemble, device)
-        write_png(out / "real.png", real)
+        real = read_inputs(flags.real)
+        faces = restore_all(loaded, real, flags.flip_ensemble, device)
+        write_png(out / "real.png", shown(real, faces))
         pictures.append((out / "real.png", "Real faces: LQ, bicubic, restored."))
     write_report(out, path, loaded, pictures, flags)
     bundle(out, path)
@@ -126,19 +130,22 @@ def sides_of(loaded: Loaded, inputs: Mapping[str, Image]) -> tuple[int, int]:
 
 def restore_all(
     loaded: Loaded, inputs: Mapping[str, Image], flip: bool, device: torch.device
-) -> tuple[dict[str, bytes], Image]:
-    """PNG bytes of every restored picture by name, and a picture of the first few."""
+) -> dict[str, bytes]:
+    """PNG bytes of every restored picture by name."""
     restored: dict[str, bytes] = {}
-    rows: list[Image] = []
     for name, lq in tqdm(inputs.items(), desc="restore", unit="face"):
         picture = restore(loaded.net, lq, flip_ensemble=flip, device=device)[-1]
         restored[name] = png_bytes(picture)
-        if len(rows) < SHOWN:
-            size = (picture.shape[1], picture.shape[0])
-            hard = cv2.resize(lq, size, interpolation=cv2.INTER_NEAREST)
-            soft = cv2.resize(lq, size, interpolation=cv2.INTER_CUBIC)
-            rows.append(np.concatenate([hard, soft, picture], axis=1).astype(np.uint8))
-    return restored, np.concatenate(rows, axis=0)
+    return restored
+
+
+def shown(inputs: Mapping[str, Image], restored: Mapping[str, bytes]) -> Image:
+    """A picture of LQ, bicubic and restored, one face a row."""
+    rows = []
+    for name, lq in inputs.items():
+        picture = decode(restored[name], name)
+        rows.append(Row(name, lq, enlarge(lq, picture), picture, None))
+    return sheet(rows)
 
 
 def write_report(

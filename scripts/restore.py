@@ -29,6 +29,8 @@ from data.errors import DataError, listing  # noqa: E402
 from data.folders import image_name, list_images, read_rgb, write_png  # noqa: E402
 from evaluation.alignment import ALIGNED, alignment  # noqa: E402
 from evaluation.diversity import diversity, restorations  # noqa: E402
+from evaluation.pictures import Row, sheet  # noqa: E402
+from evaluation.report import enlarge  # noqa: E402
 from models.artifact import ArtifactError, newest_network  # noqa: E402
 from models.device import choose_device  # noqa: E402
 from models.ensemble import load_networks  # noqa: E402
@@ -57,10 +59,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("faces", nargs="+", help="pictures, folders or patterns of them (png, jpg, webp)")
     samples_help = "restorations per picture, with seeded input noise: NAME-1.png, NAME-2.png"
     add("--samples", type=int, default=1, help=samples_help)
+    add("--sheet", type=Path, help="also write this PNG: LQ, bicubic and restored, a picture a row")
     add("--noise", type=float, default=5.0, help="deviation of that noise, in 8-bit steps")
     flags = parser.parse_args(argv)
     if flags.samples < 1 or (flags.samples > 1 and not flags.noise > 0):
         parser.error("--samples is at least 1, and with more --noise is above 0")
+    if flags.sheet is not None and (flags.samples > 1 or flags.sheet.suffix != ".png"):
+        parser.error("--sheet names a .png, of one restoration a picture: leave out --samples")
     return flags
 
 
@@ -79,13 +84,18 @@ def run(flags: argparse.Namespace) -> int:
         print(f"{len(pictures)} pictures to restore")
         return 0
     out = start_run("restore", flags.out).path
+    rows: list[Row] = []
     for name, lq in tqdm(pictures.items(), desc="restore", unit="face"):
         if flags.samples == 1:
             passes = restore(loaded.net, lq, flip_ensemble=flags.flip_ensemble, device=device)
             write_png(out / f"{name}.png", passes[-1])
+            if flags.sheet is not None:
+                rows.append(Row(name, lq, enlarge(lq, passes[-1]), passes[-1], None))
         else:
             told = write_samples(loaded.net, name, lq, out, flags, device)
             tqdm.write(f"{name}: diversity {told:.3f}")
+    if flags.sheet is not None:
+        write_png(flags.sheet, sheet(rows))
     print(f"{len(pictures)} restored in {out}")
     print(f"next: python evaluation/evaluate.py --pred {out} --gt DIR, where their HQ are known")
     return 0

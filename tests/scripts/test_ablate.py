@@ -55,9 +55,12 @@ def test_an_arm_that_fails_does_not_stop_the_others(
 
 
 def test_the_grid_of_the_command_line(run_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    vary = ["--vary", "priors", "parse,heat", "none", "--vary", "optimizer", "adam", "sgd"]
-    assert ablate.main([*vary, "--seeds", "0", "1", "--out", "out", "--dry-run"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 8
+    vary = ["--entry", "train_baseline", "--vary", "model", "srcnn", "espcn", "--vary", "lr", "0.1"]
+    argv = [*vary, "--seeds", "0", "1", "--out", "out", "--", *QUICK, "--dry-run"]
+    assert ablate.main(argv) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert len([line for line in told if "train_baseline.py" in line]) == 4
+    assert told[-1].startswith("4 trainings")
     assert not (run_root / "out").exists()
     study = ablate.open_study(None, None, [["priors", "parse,heat", "none"], ["lr", "1.0e-3"]])
     assert study.arms["priors-none_lr-0.001"] == {"priors": [], "lr": 0.001}
