@@ -22,7 +22,7 @@ from evaluation.metrics import Image
 from evaluation.niqe import BLOCK, NiqeModel, fit_niqe, niqe
 from evaluation.report import ImageScores, Report, enlarge, score
 from models.artifact import Loaded
-from models.restorer import restore
+from models.restorer import restore_each
 from models.size import count
 from train.config import CommonConfig
 from train.flags import from_dict
@@ -83,9 +83,11 @@ def _restore_all(
     device: torch.device,
 ) -> Iterator[ImageScores]:
     """Scores of every pair; the last pass is written under the pair's own name."""
-    for number in tqdm(range(len(validation)), desc="restore", unit="face"):
+    lqs = (validation.pair(number)[0] for number in range(len(validation)))
+    restored = restore_each(net, lqs, flip_ensemble=measures.flip_ensemble, device=device)
+    shown = tqdm(restored, total=len(validation), desc="restore", unit="face")
+    for number, passes in enumerate(shown):
         lq, hq = validation.pair(number)
-        passes = restore(net, lq, flip_ensemble=measures.flip_ensemble, device=device)
         name = validation.names[number]
         write_png(folder / f"{name}.png", passes[-1])
         floor = score(enlarge(lq, hq), hq)

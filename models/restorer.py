@@ -5,7 +5,10 @@ Padding, tiles, flip ensemble, clamping and rounding live here only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import torch
@@ -71,6 +74,40 @@ def restore(
     finally:
         net.train(was_training)
     return [to_picture(restored[0]) for restored in passes]
+
+
+def restore_each(
+    net: nn.Module,
+    lqs: Iterable[NDArray[np.uint8]],
+    *,
+    flip_ensemble: bool = False,
+    device: torch.device | str = "cpu",
+) -> Iterator[list[NDArray[np.uint8]]]:
+    """`restore` of every picture, in order.
+
+    On a CPU as many pictures at once as torch has threads, with one thread each: these networks'
+    operations are too small to share. While the iterator is used torch has one thread.
+    """
+    threads = torch.get_num_threads() if torch.device(device).type == "cpu" else 1
+    work = partial(restore, net, flip_ensemble=flip_ensemble, device=device)
+    if threads == 1:
+        yield from map(work, lqs)
+        return
+    was_training = net.training
+    net.eval()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            coming: deque[Future[list[NDArray[np.uint8]]]] = deque()
+            for lq in lqs:
+                coming.append(pool.submit(work, lq))
+                if len(coming) > 2 * threads:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+    finally:
+        torch.set_num_threads(threads)
+        net.train(was_training)
 
 
 def to_batch(picture: NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:

@@ -42,7 +42,7 @@ from evaluation.submission import (  # noqa: E402
 from evaluation.submission_report import draw_curves, report_blocks  # noqa: E402
 from models.artifact import ArtifactError, Loaded, load_network, newest_network  # noqa: E402
 from models.device import choose_device  # noqa: E402
-from models.restorer import restore  # noqa: E402
+from models.restorer import restore_each  # noqa: E402
 from models.rules import audit  # noqa: E402
 from models.size import count, module_table  # noqa: E402
 from train.leaf import ended, network_parser  # noqa: E402
@@ -132,11 +132,9 @@ def restore_all(
     loaded: Loaded, inputs: Mapping[str, Image], flip: bool, device: torch.device
 ) -> dict[str, bytes]:
     """PNG bytes of every restored picture by name."""
-    restored: dict[str, bytes] = {}
-    for name, lq in tqdm(inputs.items(), desc="restore", unit="face"):
-        picture = restore(loaded.net, lq, flip_ensemble=flip, device=device)[-1]
-        restored[name] = png_bytes(picture)
-    return restored
+    each = restore_each(loaded.net, inputs.values(), flip_ensemble=flip, device=device)
+    shown = tqdm(each, total=len(inputs), desc="restore", unit="face")
+    return {name: png_bytes(passes[-1]) for name, passes in zip(inputs, shown, strict=True)}
 
 
 def shown(inputs: Mapping[str, Image], restored: Mapping[str, bytes]) -> Image:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -13,7 +13,7 @@ from torch import nn
 
 from data.validation import Validation
 from evaluation.metrics import psnr, ssim
-from models.restorer import restore
+from models.restorer import restore, restore_each
 
 Image = NDArray[np.uint8]
 
@@ -52,11 +52,15 @@ def validate(
     between: Callable[[], None] = lambda: None,
 ) -> Scores:
     """Return the scores of the pairs with these numbers; `between` is called before each."""
+
+    def lqs() -> Iterator[Image]:
+        for i in indices:
+            between()
+            yield validation.pair(i)[0]
+
     psnrs, ssims = [], []
-    for i in indices:
-        between()
-        lq, hq = validation.pair(i)
-        passes = restore(net, lq, device=device)
+    for i, passes in zip(indices, restore_each(net, lqs(), device=device), strict=True):
+        hq = validation.pair(i)[1]
         psnrs.append([psnr(image, hq) for image in passes])
         ssims.append([ssim(image, hq) for image in passes])
     return Scores(

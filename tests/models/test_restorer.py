@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.restorer import passes_of, restore, to_batch, to_picture
+from models.restorer import passes_of, restore, restore_each, to_batch, to_picture
+from models.zoo import build
 
 
 class Enlarge(nn.Module):
@@ -77,3 +78,28 @@ def test_what_is_no_picture_is_refused() -> None:
     for bad in wrong:
         with pytest.raises(ValueError, match="uint8 RGB"):
             restore(Enlarge(), bad)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_many_pictures_at_once_are_restored_as_one_by_one(threads: int) -> None:
+    torch.manual_seed(0)
+    net = build("espcn").train()
+    rng = np.random.default_rng(0)
+    lqs = [rng.integers(100, 150, (9, 8 + i, 3)).astype(np.uint8) for i in range(9)]
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = list(restore_each(net, iter(lqs), flip_ensemble=True))
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert net.training
+    assert len(found) == len(lqs)
+    for passes, lq in zip(found, lqs, strict=True):
+        np.testing.assert_array_equal(passes[-1], restore(net, lq, flip_ensemble=True)[-1])
+
+
+def test_an_error_in_one_of_many_pictures_is_raised() -> None:
+    lqs = [np.zeros((8, 8, 3), np.uint8)] * 3 + [np.zeros((8, 8), np.uint8)]
+    with pytest.raises(ValueError, match="uint8 RGB"):
+        list(restore_each(build("espcn"), lqs))
