@@ -32,6 +32,8 @@ class ArmScores:
     """dB, `(seeds, passes, pairs)`."""
     ssim: NDArray[np.float64]
     """`(seeds, passes, pairs)`."""
+    box: NDArray[np.float64]
+    """PSNR of the face box in dB, `(seeds, passes, pairs)`."""
     pairs: tuple[str, ...]
     curves: tuple[tuple[tuple[int, float], ...], ...]
     """Of every seed (step, PSNR of the pairs that are validated during training)."""
@@ -59,6 +61,7 @@ def read_arm(name: str, runs: Sequence[Path]) -> ArmScores:
         parameters=count(load_network(RunFolder(runs[0]).last).net).total,
         psnr=np.array([one["psnr"] for one in contents]),
         ssim=np.array([one["ssim"] for one in contents]),
+        box=np.array([one["psnr_box"] for one in contents]),
         pairs=pairs.pop(),
         curves=tuple(_curve(RunFolder(run).rows()) for run in runs),
     )
@@ -70,14 +73,18 @@ def _curve(rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[int, float], ...]:
     )
 
 
-def paired_difference(arm: ArmScores, other: ArmScores) -> tuple[float, float]:
-    """Mean PSNR difference in dB of the last passes, `arm` minus `other`, and its standard error.
+def paired_difference(
+    arm: ArmScores, other: ArmScores, measure: str = "psnr"
+) -> tuple[float, float]:
+    """Mean difference of the last passes, `arm` minus `other`, and its standard error, in dB.
+
+    measure: `psnr`, or `box` for the face box alone.
 
     The same seed is compared with the same seed, the same face with the same face. With several
     seeds the error is that of the seeds' means, with one that of the faces. Raises
     `UnequalRunsError` where seeds or faces are not the same.
     """
-    one, two = arm.psnr[:, -1], other.psnr[:, -1]
+    one, two = getattr(arm, measure)[:, -1], getattr(other, measure)[:, -1]
     if arm.pairs != other.pairs or one.shape != two.shape:
         raise UnequalRunsError(f"{arm.name} and {other.name}: other faces or numbers of seeds")
     difference = one - two
@@ -91,6 +98,7 @@ def summary(arms: Sequence[ArmScores]) -> list[dict[str, Any]]:
     rows = []
     for arm in arms:
         difference, error = paired_difference(arm, arms[0])
+        box, box_error = paired_difference(arm, arms[0], "box")
         rows.append(
             {
                 "arm": arm.name,
@@ -102,6 +110,9 @@ def summary(arms: Sequence[ArmScores]) -> list[dict[str, Any]]:
                 "ssim": [float(v) for v in arm.ssim.mean((0, 2))],
                 "difference": difference,
                 "error": None if math.isnan(error) else error,
+                "psnr_box": [float(v) for v in arm.box.mean((0, 2))],
+                "difference_box": box,
+                "error_box": None if math.isnan(box_error) else box_error,
             }
         )
     return rows
@@ -110,21 +121,26 @@ def summary(arms: Sequence[ArmScores]) -> list[dict[str, Any]]:
 def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """The summary as a Markdown table; of two passes both stand in a cell."""
     first = rows[0]["arm"]
-    header = ["arm", "parameters", "steps", "PSNR (dB)", "SSIM", f"against {first} (dB)"]
+    header = ["arm", "parameters", "steps", "PSNR (dB)", "SSIM", "face box (dB)"]
+    header += [f"against {first} (dB)", "face box"]
     lines = [" | ".join(header), " | ".join("---" for _ in header)]
     for row in rows:
-        error = "" if row["error"] is None else f" ± {row['error']:.3f}"
-        told = "" if row["arm"] == first else f"{row['difference']:+.3f}{error}"
         cells = [
             row["arm"],
             f"{row['parameters']:,}",
             f"{row['steps']:,}",
             " / ".join(f"{value:.3f}" for value in row["psnr"]),
             " / ".join(f"{value:.4f}" for value in row["ssim"]),
-            told,
+            " / ".join(f"{value:.3f}" for value in row["psnr_box"]),
+            *(_signed(row, part) if row["arm"] != first else "" for part in ("", "_box")),
         ]
         lines.append(" | ".join(cells))
     return "\n".join(f"| {line} |" for line in lines) + "\n"
+
+
+def _signed(row: Mapping[str, Any], part: str) -> str:
+    error = row[f"error{part}"]
+    return f"{row[f'difference{part}']:+.3f}" + ("" if error is None else f" ± {error:.3f}")
 
 
 def draw_curves(arms: Sequence[ArmScores], path: Path) -> None:

@@ -33,8 +33,18 @@ LUMA = (65.481, 128.553, 24.966)
 LUMA_OFFSET = 16.0
 
 
+FACE_BOX = ((144, 464), (112, 400))
+"""Rows and columns of the face itself in an aligned face of 512 px."""
+
+
 class MetricError(ValueError):
     """An image that cannot be scored; the message says which, why, and what would be right."""
+
+
+def face_box(image: Image) -> Image:
+    """The part of an aligned face `(S, S, 3)` without background, hair ends and shoulders."""
+    rows, columns = ([round(edge * len(image) / 512) for edge in edges] for edges in FACE_BOX)
+    return image[rows[0] : rows[1], columns[0] : columns[1]]
 
 
 def psnr(restored: Image, hq: Image) -> float:

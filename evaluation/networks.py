@@ -28,6 +28,7 @@ from train.config import CommonConfig
 from train.flags import from_dict
 from train.presets import PRESETS
 from train.session import open_faces, preset_of
+from train.validate import told_pair
 
 NIQE_FACES = 200
 """Faces that NIQE's model is fitted on, at most."""
@@ -83,7 +84,8 @@ def _restore_all(
     device: torch.device,
 ) -> Iterator[ImageScores]:
     """Scores of every pair; the last pass is written under the pair's own name."""
-    lqs = (validation.pair(number)[0] for number in range(len(validation)))
+    numbers = range(len(validation))
+    lqs = (told_pair(net, validation, number, device)[0] for number in numbers)
     restored = restore_each(net, lqs, flip_ensemble=measures.flip_ensemble, device=device)
     shown = tqdm(restored, total=len(validation), desc="restore", unit="face")
     for number, passes in enumerate(shown):

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from models.files import write_whole
 from models.foreign import STATES, own_names
 from models.network import FaceSR
+from models.prior_source import REAL, source_of, stand_in
 from models.space import Space, SpaceError
 from models.zoo import ZOO, build
 from models.zoo.normalised import is_normalised
@@ -51,8 +52,9 @@ def describe(net: nn.Module) -> dict[str, Any]:
     if isinstance(net, FaceSR):
         if not net.space.is_genotype:
             raise ArtifactError("a supernet is no finished network: derive a genotype first")
-        genotype = net.space.choices()
-        return {"kind": "facesr", "space": net.space.to_dict(), "genotype": genotype}
+        space, genotype = net.space.to_dict(), net.space.choices()
+        source = {} if source_of(net) == REAL else {"prior_source": source_of(net)}
+        return {"kind": "facesr", "space": space, "genotype": genotype, **source}
     name = getattr(net, "name", None)
     if name in ZOO:
         about = {"kind": "zoo", "model": name, "scale": getattr(net, "scale", 4)}
@@ -138,7 +140,9 @@ def build_network(metadata: Mapping[str, Any], path: Path, device: str = "cpu") 
                 _refuse_huge(metadata["space"])
                 space = Space.from_dict(metadata["space"]).restrict(metadata["genotype"])
                 space.choices()
-                return FaceSR(space)
+                net = FaceSR(space)
+                stand_in(net, str(metadata.get("prior_source", REAL)))
+                return net
     except (SpaceError, KeyError, ValueError, TypeError, RuntimeError) as error:
         said = f"{type(error).__name__}: {error}"
         raise ArtifactError(f"{path}: its description builds no network ({said})") from error

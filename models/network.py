@@ -15,7 +15,7 @@ from models.fusion import Fusion, PriorBranch, lq_level
 from models.mixing import MixWeights
 from models.operations import SLOPE
 from models.space import Space
-from models.student import Student
+from models.student import Student, student_input
 from models.trellis import EndMixer, TrellisNet
 
 
@@ -77,7 +77,8 @@ class FaceSR(nn.Module):
         self.blocks = dense_stack(c, width.growth, width.blocks)
         self.blocks_out = damp(nn.Conv2d(c, c, 3, padding=1), 1.0)
         self.tail = Tail(c, width.tail)
-        self.student: Student | None = None
+        self.student: nn.Module | None = None
+        """A `Student`, or what stands in for one (`models.prior_source`)."""
         if space.priors:
             self.feedback = damp(nn.Conv2d(3 * 8**2, c, 1), 0.0)
             self.student = Student(space.priors)
@@ -88,12 +89,8 @@ class FaceSR(nn.Module):
         """Whole LQ faces (B,3,h,w) -> the student's maps by prior, (B,channels,S,S)."""
         if self.student is None:
             return {}
-        size = self.space.student_size
-        if face.shape[-2:] != (size, size):
-            face = F.interpolate(
-                face, size=(size, size), mode="bicubic", align_corners=False, antialias=True
-            ).clamp(0, 1)
-        return self.student(face)
+        maps: dict[str, Tensor] = self.student(student_input(face, self.space.student_size))
+        return maps
 
     def forward(
         self,

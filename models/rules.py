@@ -12,9 +12,12 @@ from typing import Any
 
 from torch import nn
 
+from models.prior_source import REAL, source_of
 from models.size import count
 from models.space import CAP
 
+SUBMITTED = (REAL, "coords")
+"""Prior sources of a network that restores LQ faces by itself and stores nothing uncounted."""
 OUTSIDE_TIERS = ("external",)
 """Tiers of priors that were not learned from the faces alone."""
 
@@ -29,7 +32,7 @@ class Finding:
 
 def audit(net: nn.Module, metadata: Mapping[str, Any]) -> list[Finding]:
     """What the rules say about a network and the metadata of its file (`models.artifact`)."""
-    return [_size(net), *_origin(metadata, "")]
+    return [_size(net), *_source(net), *_origin(metadata, "")]
 
 
 def _size(net: nn.Module) -> Finding:
@@ -39,6 +42,12 @@ def _size(net: nn.Module) -> Finding:
         f"{size.total:,} in all; the cap is {CAP:,}"
     )
     return Finding(size.total <= CAP, words)
+
+
+def _source(net: nn.Module) -> Iterator[Finding]:
+    source = source_of(net)
+    if source != REAL:
+        yield Finding(source in SUBMITTED, f"its priors are those of the control arm {source!r}")
 
 
 def _origin(metadata: Mapping[str, Any], where: str) -> Iterator[Finding]:

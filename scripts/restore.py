@@ -34,6 +34,7 @@ from evaluation.report import enlarge  # noqa: E402
 from models.artifact import ArtifactError, newest_network  # noqa: E402
 from models.device import choose_device  # noqa: E402
 from models.ensemble import load_networks  # noqa: E402
+from models.prior_source import OracleError  # noqa: E402
 from models.restorer import restore  # noqa: E402
 from models.size import count  # noqa: E402
 from train.leaf import ended, network_parser  # noqa: E402
@@ -48,7 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     flags = parse(argv)
     torch.manual_seed(flags.seed)
-    return ended("restore", lambda: run(flags), (ArtifactError, DataError, RunFolderError))
+    return ended(
+        "restore", lambda: run(flags), (ArtifactError, DataError, OracleError, RunFolderError)
+    )
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

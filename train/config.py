@@ -16,6 +16,7 @@ from data.degradation import DEGRADATIONS
 from data.degradation_values import parse_values
 from models.device import DEVICES
 from models.discriminators import DISCRIMINATORS
+from models.prior_source import REAL, SOURCES
 from models.space import CAP, PRIORS
 from train.adversary import GAN_LOSSES
 from train.flags import ConfigError, flag
@@ -157,6 +158,9 @@ class DerivedConfig(TrainingConfig):
     """Flags of `train_derived.py`."""
 
     genotype: Path = flag(Path("found.json"), "the searched architecture, found.json")
+    prior_source: str = flag(
+        REAL, "where the prior maps come from: the student, or a control arm", choices=SOURCES
+    )
     refit_width: bool = flag(False, "spend parameters freed by --priors on a wider network")
 
 

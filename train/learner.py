@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from data.batches import Batch
 from models.fusion import on_lq_grid
+from models.prior_source import tell_truth
 from models.restorer import passes_of
 from train.adversary import Adversary, GanOptions
 from train.ema import WeightAverage
@@ -174,6 +175,8 @@ def face_maps(net: nn.Module, batch: Batch) -> dict[str, Tensor] | None:
     if predict is None:
         return None
     with torch.no_grad():
+        if batch.lq.shape == batch.face.shape:  # whole faces: their HQ is here
+            tell_truth(net, batch.face, batch.hq)
         return crop_maps(predict(batch.face), batch)
 
 

@@ -43,5 +43,6 @@ def write_scores(folder: RunFolder, scores: Scores, names: Sequence[str], step: 
         "names": [names[i] for i in scores.indices],
         "psnr": [list(one) for one in scores.psnr],
         "ssim": [list(one) for one in scores.ssim],
+        "psnr_box": [list(one) for one in scores.box],
     }
     write_bytes(folder.scores, (json.dumps(content) + "\n").encode())

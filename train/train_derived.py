@@ -13,13 +13,16 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import torch  # noqa: E402
 
 from data.sources import OpenedData  # noqa: E402
+from models.genotype import load_genotype  # noqa: E402
 from models.network import FaceSR  # noqa: E402
+from models.prior_source import ORACLE, stand_in  # noqa: E402
 from models.size import check_cap, meta_count  # noqa: E402
 from train import ending, session  # noqa: E402
 from train.checkpoint import has_checkpoint, load_latest  # noqa: E402
 from train.config import DerivedConfig  # noqa: E402
 from train.derived import chosen_genotype  # noqa: E402
-from train.initial import load_initial  # noqa: E402
+from train.flags import ConfigError  # noqa: E402
+from train.initial import fit_stand_in, fresh_network, load_initial  # noqa: E402
 from train.loop import train  # noqa: E402
 from train.prior_fit import fitted_priors  # noqa: E402
 from train.run_folder import RunFolder  # noqa: E402
@@ -39,7 +42,9 @@ def main(argv: Sequence[str]) -> int:
     with torch.device("meta"):
         print(ending.size_table(FaceSR(genotype.space), config.cap))
         check_cap(FaceSR(genotype.space), config.cap)
-    net = FaceSR(genotype.space)
+    net = fresh_network(genotype.space, load_genotype(file).space, config.seed)
+    if config.prior_source == ORACLE and config.lq_crop:
+        raise ConfigError("--prior-source oracle needs whole faces: --lq-crop 0 --crops 1")
     data = session.open_faces(config, scale=net.scale)
     if config.dry_run:
         print("Dry run: all is there. Leave out --dry-run to train.")
@@ -47,7 +52,11 @@ def main(argv: Sequence[str]) -> int:
     folder = session.open_folder(config, COMMAND, found)
     if found is None:
         session.keep_file(folder, config.genotype)
-    origin = _saved_origin(folder) or _first_weights(net, config, data, device)
+    saved = _saved_origin(folder)
+    origin = saved or _first_weights(net, config, data, device)
+    stand_in(net, config.prior_source)
+    if saved is None:
+        fit_stand_in(net, data.train, config.degradation)
     outcome = train(
         net,
         batches=session.batches_of(config, data.train, net.scale),

@@ -14,10 +14,12 @@ import torch
 from models.artifact import load_network
 from models.genotype import Genotype, save_genotype
 from models.network import FaceSR
+from models.prior_source import source_of
 from models.size import CapError, meta_count
 from tests.train.conftest import tiny_space
 from train import ending, train_derived
 from train.derived import chosen_genotype
+from train.initial import fresh_network
 
 
 def _write(path: Path, priors: tuple[str, ...]) -> Genotype:
@@ -156,3 +158,35 @@ def test_a_missing_or_broken_genotype_is_named(
     found.unlink()
     assert ending.run(train_derived.main, _flags(found, "run")) == 2
     assert "found.json: no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("source", ["template", "oracle"])
+def test_a_control_arm_trains_resumes_and_is_recorded(
+    source: str, found: Path, student_calls: list[tuple[str, ...]]
+) -> None:
+    flags = _flags(found, "run", "--prior-source", source, "--lq-crop", "0", "--crops", "1")
+    assert ending.run(train_derived.main, flags) == 0
+    loaded = load_network(found.parent / "run" / "best.safetensors")
+    assert source_of(loaded.net) == source
+    assert loaded.metadata["config"]["prior_source"] == source
+    again = ["--resume", "--out", str(found.parent / "run")]
+    assert ending.run(train_derived.main, again) == 0
+
+
+def test_the_oracle_needs_whole_faces(
+    found: Path, student_calls: list[tuple[str, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = _flags(found, "run", "--prior-source", "oracle", "--lq-crop", "16")
+    assert ending.run(train_derived.main, flags) == 2
+    assert "needs whole faces" in capsys.readouterr().err
+
+
+def test_networks_with_and_without_a_prior_start_alike() -> None:
+    whole = tiny_space(("parse", "heat", "dict"))
+    all_three = fresh_network(whole, whole, 5).state_dict()
+    part = fresh_network(whole.with_priors(("heat",)), whole, 5).state_dict()
+    alike = [name for name in part if part[name].shape == all_three[name].shape]
+    assert len(alike) > 0.9 * len(part)
+    assert all(torch.equal(part[name], all_three[name]) for name in alike)
+    other = fresh_network(whole, whole, 6).state_dict()
+    assert not torch.equal(other["intake.weight"], all_three["intake.weight"])
