@@ -11,6 +11,8 @@ from pathlib import Path
 from fpdf import FPDF
 from fpdf.fonts import FontFace
 
+from data.headers import map_file, parse_header
+
 MARGIN = 20.0
 """mm on every side of the PDF's pages."""
 BODY = 12
@@ -41,11 +43,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG file with a caption; `height` in mm bounds it in the PDF."""
+    """A PNG file with a caption, as wide as the page unless `height` in mm bounds it in the PDF."""
 
     path: Path
     caption: str
-    height: float = 60.0
+    height: float = 120.0
 
 
 Block = Heading | Paragraph | Table | Picture
@@ -131,7 +133,8 @@ def _latin(text: str) -> str:
 
 def _line(pdf: FPDF, text: str, size: int, style: str = "") -> None:
     pdf.set_font("Helvetica", style, size)
-    pdf.multi_cell(0, LINE * size / BODY, _latin(text), new_x="LMARGIN", new_y="NEXT")
+    height = LINE * size / BODY
+    pdf.multi_cell(0, height, _latin(text), align="L", new_x="LMARGIN", new_y="NEXT")
     pdf.ln(1.5)
 
 
@@ -147,6 +150,10 @@ def _table(pdf: FPDF, block: Table) -> None:
 
 def _picture(pdf: FPDF, block: Picture) -> None:
     width = pdf.w - 2 * MARGIN
-    pdf.image(str(block.path), x=MARGIN, w=width, h=block.height, keep_aspect_ratio=True)
+    header = parse_header(map_file(block.path))
+    height = min(block.height, width * header.height / header.width)
+    if pdf.get_y() + height + 2 * LINE > pdf.h - MARGIN:  # the caption stays with its picture
+        pdf.add_page()
+    pdf.image(str(block.path), x=MARGIN, w=width, h=height, keep_aspect_ratio=True)
     pdf.ln(1)
     _line(pdf, block.caption, 10, "I")

@@ -28,10 +28,10 @@ class Row:
     hq: Image | None
 
 
-def sheet(rows: Sequence[Row]) -> Image:
+def sheet(rows: Sequence[Row], across: int = 1) -> Image:
     """One picture uint8 RGB of all rows; LQ with bicubic, and HQ, stay out where a row has none.
 
-    Raises `ValueError` without rows.
+    across: how many faces stand side by side. Raises `ValueError` without rows.
     """
     if not rows:
         raise ValueError("a sheet needs at least one face")
@@ -40,7 +40,9 @@ def sheet(rows: Sequence[Row]) -> Image:
     with_lq = all(row.lq is not None and row.bicubic is not None for row in rows)
     with_hq = all(row.hq is not None for row in rows)
     drawn = [_row(row, side, factor, with_lq, with_hq) for row in rows]
-    return np.concatenate(drawn, axis=0)
+    drawn += [np.full_like(drawn[0], 255)] * (-len(drawn) % across)
+    lines = [np.concatenate(drawn[i : i + across], axis=1) for i in range(0, len(drawn), across)]
+    return np.concatenate(lines, axis=0)
 
 
 def _row(row: Row, side: int, factor: int, with_lq: bool, with_hq: bool) -> Image:

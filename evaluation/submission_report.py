@@ -12,6 +12,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import numpy as np
 
 from evaluation.document import Block, Heading, Paragraph, Picture, Table
 
@@ -26,6 +27,8 @@ REFERENCES = (
     "X. Dong, Y. Yang, Searching for a Robust Neural Architecture in Four GPU Hours, CVPR 2019.",
 )
 ROUNDED = 6
+SMOOTHED = 20
+"""The loss is averaged over one part in so many of the run."""
 
 
 def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
@@ -39,7 +42,11 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
     if not losses:
         return False
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
-    left.plot(*zip(*losses, strict=True), linewidth=0.8)
+    steps, values = zip(*losses, strict=True)
+    left.plot(steps, values, linewidth=0.5, alpha=0.3)
+    width = max(1, len(values) // SMOOTHED)
+    smooth = np.convolve(values, np.full(width, 1 / width), mode="valid")
+    left.plot(steps[width - 1 :], smooth, linewidth=1.5)
     left.set(xlabel="step", ylabel="training loss", yscale="log")
     if scores:
         right.plot(*zip(*scores, strict=True), marker="o")

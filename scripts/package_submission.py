@@ -21,6 +21,8 @@ import subprocess  # noqa: E402
 import zipfile  # noqa: E402
 from collections.abc import Iterator, Mapping, Sequence  # noqa: E402
 
+import cv2  # noqa: E402
+import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
@@ -50,7 +52,9 @@ from train.run_folder import RUNS, RunFolder, RunFolderError, start_run  # noqa:
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_PAGES = 5
-SHOWN = 3
+REPORT_WIDTH = 1800
+"""Width of the report's pictures of faces in px."""
+SHOWN = 4
 """Test faces in the report's picture."""
 EXPECTED = (ArtifactError, DataError, MetricError, RunFolderError, SubmissionError)
 
@@ -138,12 +142,14 @@ def restore_all(
 
 
 def shown(inputs: Mapping[str, Image], restored: Mapping[str, bytes]) -> Image:
-    """A picture of LQ, bicubic and restored, one face a row."""
+    """A picture of LQ, bicubic and restored, two faces a row."""
     rows = []
     for name, lq in inputs.items():
         picture = decode(restored[name], name)
         rows.append(Row(name, lq, enlarge(lq, picture), picture, None))
-    return sheet(rows)
+    drawn = sheet(rows, across=2)
+    height = round(len(drawn) * REPORT_WIDTH / drawn.shape[1])
+    return np.asarray(cv2.resize(drawn, (REPORT_WIDTH, height), interpolation=cv2.INTER_AREA))
 
 
 def write_report(
