@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,11 @@ import cv2
 import numpy as np
 import pytest
 
+from evaluation import files
 from evaluation.files import decode
 from evaluation.metrics import Image
 from evaluation.submission import SubmissionError, check_zip, png_bytes, write_zip
+from tests.evaluation.test_files import palette_png
 
 NAMES = {"00001", "00002"}
 
@@ -25,6 +28,13 @@ def _picture(seed: int, side: int = 16, channels: int = 3) -> Image:
 
 def _encoded(kind: str, image: np.ndarray) -> bytes:
     return cv2.imencode(kind, image)[1].tobytes()
+
+
+def huge_png() -> bytes:
+    """Return a small file whose header promises 60,000 x 60,000 pixels."""
+    data = bytearray(_encoded(".png", _picture(1)))
+    data[16:24] = struct.pack(">II", 60_000, 60_000)
+    return bytes(data)
 
 
 @pytest.mark.parametrize("layout", ["subfolder", "flat"])
@@ -49,6 +59,8 @@ BAD_PICTURES: dict[str, tuple[bytes, str]] = {
     "a JPEG by another name": (_encoded(".jpg", _picture(1)), "no PNG inside"),
     "cut off": (_encoded(".png", _picture(1))[:40], "cannot be decoded"),
     "empty": (b"", "no PNG inside"),
+    "palette": (palette_png(), "palette PNG"),
+    "a bomb": (huge_png(), "claims 60000x60000 px"),
 }
 
 
@@ -91,6 +103,15 @@ def test_a_bad_entry_is_refused(kind: str, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "s.zip", "a") as archive:
         add(archive)
     with pytest.raises(SubmissionError, match=said):
+        check_zip(tmp_path / "s.zip", NAMES, (16, 16))
+
+
+def test_an_entry_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MOST_PIXELS", 20)
+    write_zip(tmp_path / "s.zip", {name: png_bytes(_picture(int(name))) for name in NAMES})
+    with pytest.raises(SubmissionError, match="unpacks to"):
         check_zip(tmp_path / "s.zip", NAMES, (16, 16))
 
 

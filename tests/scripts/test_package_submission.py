@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,12 @@ import pytest
 
 from data.folders import write_png
 from models.artifact import save_network
+from models.network import FaceSR
+from models.size import count
+from models.space import CAP
 from models.zoo import build
 from scripts import audit, package_submission
+from tests.train.conftest import tiny_space
 
 CLEAN: dict[str, Any] = {
     "fingerprints": {"data": "ab", "val": "cd"},
@@ -68,6 +74,40 @@ def test_a_broken_rule_is_refused_and_nothing_is_written(
     argv[1] = str(place / "seen.safetensors")
     assert package_submission.main(argv) == 1
     assert "trained on 1 validation faces: 00007" in capsys.readouterr().err
+    assert not (place / "out").exists()
+
+
+def _wide() -> FaceSR:
+    """Return a network over the cap."""
+    space = tiny_space()
+    net = FaceSR(replace(space, width=replace(space.width, channels=256, growth=128, blocks=4)))
+    assert count(net).total > CAP
+    return net
+
+
+@pytest.mark.parametrize(
+    ("make", "change", "said"),
+    [
+        (_wide, {}, f"the cap is {CAP:,}"),
+        (None, {"perceptual": {"noncompliant": "VGG-16 features"}}, "perceptual loss with VGG-16"),
+        (None, {"priors": {"tier": "external", "fingerprint": "ab"}}, "priors of the tier 'ext"),
+        (None, {"held_out_trained_on": ["00007"]}, "trained on 1 validation faces: 00007"),
+    ],
+    ids=["over-the-cap", "vgg", "external-labels", "validation-faces"],
+)
+def test_what_breaks_a_rule_is_never_packed(
+    make: Callable[[], FaceSR] | None,
+    change: dict[str, Any],
+    said: str,
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    net = make() if make is not None else build("srcnn")
+    save_network(place / "broken.safetensors", net, metadata={**CLEAN, **change})
+    argv = _argv(place, "--out", str(place / "out"))
+    argv[1] = str(place / "broken.safetensors")
+    assert package_submission.main(argv) == 1
+    assert said in capsys.readouterr().err
     assert not (place / "out").exists()
 
 
