@@ -203,13 +203,16 @@ def log_of(folder: Path) -> Path:
 
 
 def train_all(jobs: Sequence[Job], at_once: int) -> list[Job]:
-    """Train, several at once; returns what failed. A signal ends all, each after its step."""
+    """Train, several at once; returns what failed.
+
+    A signal ends all, each after its step is saved, and then the command (`SystemExit`).
+    """
     running: list[subprocess.Popen[bytes]] = []
-    stopped = False
+    stopped = 0
 
     def stop(number: int, _frame: FrameType | None) -> None:
         nonlocal stopped
-        stopped = True
+        stopped = number
         for process in running:
             process.send_signal(number)
 
@@ -229,6 +232,9 @@ def train_all(jobs: Sequence[Job], at_once: int) -> list[Job]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if stopped:
+        print("stopped: the same command goes on from there", file=sys.stderr)
+        raise SystemExit(128 + stopped)
     return [one for one, fine in zip(jobs, good, strict=True) if not fine]
 
 

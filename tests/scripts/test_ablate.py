@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -41,6 +45,27 @@ def test_arms_are_trained_compared_and_not_trained_twice(
     assert capsys.readouterr().out.startswith("training out/mse-seed0\n")
     assert (run_root / "out" / "l1-seed0" / "best.safetensors").stat().st_mtime_ns == written
     assert json.loads((run_root / "out" / "table.json").read_text()) == rows
+
+
+def test_a_stopped_study_goes_on_and_ends_as_if_it_had_not_been_stopped(run_root: Path) -> None:
+    steps = QUICK.index("--steps") + 1
+    long = [*QUICK[:steps], "60", *QUICK[steps + 1 :]]
+    arms = ["--entry", "train_baseline", "--vary", "model", "srcnn", "espcn"]
+    command = [sys.executable, str(ablate.ROOT / "scripts" / "ablate.py"), *arms, "--out", "out"]
+    process = subprocess.Popen([*command, "--", *long])
+    log = run_root / "out" / "model-srcnn-seed0" / "log.jsonl"
+    deadline = time.monotonic() + 120
+    while not (log.is_file() and log.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 128 + signal.SIGTERM
+    assert not (run_root / "out" / "table.json").exists()
+    assert ablate.main([*arms, "--out", "out", "--", *long]) == 0
+    rows = json.loads((run_root / "out" / "table.json").read_text())
+    assert [row["steps"] for row in rows] == [60, 60]
+    assert ablate.main([*arms, "--out", "whole", "--", *long]) == 0
+    whole = json.loads((run_root / "whole" / "table.json").read_text())
+    assert [row["psnr"] for row in rows] == [row["psnr"] for row in whole]
 
 
 def test_an_arm_that_fails_does_not_stop_the_others(
