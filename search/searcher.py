@@ -19,7 +19,7 @@ from search.logits import Logits
 from search.relaxations import STRATEGIES
 from train.learner import TrainingError, face_maps, pass_weights
 from train.losses import weighted
-from train.optimizers import OptimizerOptions, build_optimizer
+from train.optimizers import OptimizerOptions, build_optimizer, set_rate
 
 LOGIT_BETAS = (0.5, 0.999)
 """Adam's decay rates for the logits (DARTS, section 3)."""
@@ -83,8 +83,7 @@ class Searcher:
         loss.backward()
         norm = float(nn.utils.clip_grad_norm_(self.weights, self.options.clip or math.inf))
         _check("gradient of the weights", norm, step, batch)
-        for group in self.weight_optimizer.param_groups:
-            group["lr"] = rate
+        set_rate(self.weight_optimizer, rate)
         self.weight_optimizer.step()
         return loss.item()
 

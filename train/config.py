@@ -20,6 +20,7 @@ from models.prior_source import REAL, SOURCES
 from models.space import CAP, PRIORS
 from train.adversary import GAN_LOSSES
 from train.flags import ConfigError, flag
+from train.learner import FROZEN, STUDENTS
 from train.losses import LOSS_NAMES, PERCEPTUAL, parse_terms
 from train.optimizers import OPTIMIZERS
 from train.presets import PRESETS
@@ -161,6 +162,7 @@ class DerivedConfig(TrainingConfig):
     prior_source: str = flag(
         REAL, "where the prior maps come from: the student, or a control arm", choices=SOURCES
     )
+    student: str = flag(FROZEN, "whether the student goes on learning", choices=STUDENTS)
     refit_width: bool = flag(False, "spend parameters freed by --priors on a wider network")
 
 

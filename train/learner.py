@@ -18,8 +18,10 @@ from models.restorer import passes_of
 from train.adversary import Adversary, GanOptions
 from train.ema import WeightAverage
 from train.losses import Loss, weighted
-from train.optimizers import OptimizerOptions, build_optimizer
+from train.optimizers import OptimizerOptions, build_optimizer, set_rate
 
+FROZEN = "frozen"
+STUDENTS = (FROZEN, "slow", "free")
 SEED_STRIDE = 1_000_003
 LAST_CONVOLUTIONS = ("tail.out", "conv_last", "conv3")
 """Names of the convolution that makes the image: FaceSR's, most of the zoo's, the shallow ones'."""
@@ -48,6 +50,8 @@ class StepOptions:
     channels_last: bool = True
     dropout: float = 0.0
     """Share of the channels that is dropped before the network's last convolution."""
+    student: str = FROZEN
+    """One of `STUDENTS`: frozen, slow (a tenth of the rate) or free (the whole rate)."""
     seed: int = 0
 
 
@@ -67,7 +71,8 @@ class StepResult:
 class Learner:
     """A network with its optimiser and its weight average.
 
-    The student of a `FaceSR` is frozen here: it was trained before, from the teachers.
+    The student of a `FaceSR` was trained before, from the teachers; `StepOptions.student` says
+    whether it goes on learning here.
     """
 
     def __init__(self, net: nn.Module, options: StepOptions, device: torch.device) -> None:
@@ -79,9 +84,10 @@ class Learner:
             self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         student = getattr(net, "student", None)
         if isinstance(student, nn.Module):
-            student.requires_grad_(False)
+            student.requires_grad_(options.student != FROZEN)
+        slow = list(student.parameters()) if student and options.student == "slow" else []
         self.trained = [p for p in self.net.parameters() if p.requires_grad]
-        self.optimizer = build_optimizer(options.optimizer, self.trained, device)
+        self.optimizer = build_optimizer(options.optimizer, self.trained, device, slow=slow)
         self.average = WeightAverage(self.net, decay=options.ema)
         self._loss = weighted(options.loss, options.perceptual)
         self.adversary = Adversary(options.gan, device) if options.gan.weight > 0 else None
@@ -108,8 +114,7 @@ class Learner:
         norm = float(nn.utils.clip_grad_norm_(self.trained, limit))
         if not math.isfinite(norm):
             raise _not_finite("gradient", norm, step, rate, batch.names)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimizer, rate)
         self.optimizer.step()
         self.average.update(self.net)
         try:
@@ -169,14 +174,16 @@ def _drop_before(conv: nn.Module, share: float) -> None:
 def face_maps(net: nn.Module, batch: Batch) -> dict[str, Tensor] | None:
     """Return the prior maps of every crop of the batch, or None if the network has no priors.
 
-    The student sees each whole LQ face once, without gradient.
+    The student sees each whole LQ face once, without gradient where it is frozen.
     """
     predict = getattr(net, "prior_maps", None)
     if predict is None:
         return None
-    with torch.no_grad():
-        if batch.lq.shape == batch.face.shape:  # whole faces: their HQ is here
-            tell_truth(net, batch.face, batch.hq)
+    if batch.lq.shape == batch.face.shape:  # whole faces: their HQ is here
+        tell_truth(net, batch.face, batch.hq)
+    student = getattr(net, "student", None)
+    learns = student is not None and any(p.requires_grad for p in student.parameters())
+    with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
         return crop_maps(predict(batch.face), batch)
 
 

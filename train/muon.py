@@ -47,7 +47,12 @@ def orthogonal(matrices: Tensor) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Muon of convolution and matrix weights, with Nesterov momentum and decoupled decay."""
 
-    def __init__(self, parameters: Iterable[nn.Parameter], *, weight_decay: float = 0.0) -> None:
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
+        *,
+        weight_decay: float = 0.0,
+    ) -> None:
         super().__init__(parameters, {"lr": 0.0, "weight_decay": weight_decay})
 
     @torch.no_grad()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,6 +13,8 @@ from train.muon import Muon, MuonWithAdam, is_matrix
 
 BETAS = (0.9, 0.99)
 """Adam's decay rates, those of the challenge's baseline."""
+SLOW = 0.1
+"""Share of the learning rate that slow parameters move at."""
 OPTIMIZERS = ("adam", "adamw", "sgd", "muon")
 Optimizer = torch.optim.Optimizer | MuonWithAdam
 
@@ -30,18 +33,32 @@ class OptimizerOptions:
 
 
 def build_optimizer(
-    options: OptimizerOptions, parameters: Sequence[nn.Parameter], device: torch.device
+    options: OptimizerOptions,
+    parameters: Sequence[nn.Parameter],
+    device: torch.device,
+    *,
+    slow: Sequence[nn.Parameter] = (),
 ) -> Optimizer:
-    """Return the optimiser of `parameters`; the learning rate is set before every step."""
+    """Return the optimiser of `parameters`; `set_rate` gives it a learning rate before every step.
+
+    slow: some of the parameters, which move at `SLOW` times that rate.
+    """
     fused = device.type in ("cpu", "cuda")
     decay = options.weight_decay
+    apart = {id(p) for p in slow}
+
+    def groups(some: Sequence[nn.Parameter]) -> list[dict[str, Any]]:
+        shares = {SLOW: [p for p in some if id(p) in apart]}
+        shares[1.0] = [p for p in some if id(p) not in apart]
+        return [{"params": kept, "share": share} for share, kept in shares.items() if kept]
+
     if options.name == "sgd":
         return torch.optim.SGD(
-            parameters, lr=0.0, momentum=options.momentum, weight_decay=decay, fused=fused
+            groups(parameters), lr=0.0, momentum=options.momentum, weight_decay=decay, fused=fused
         )
     if options.name == "muon":
-        matrices = [p for p in parameters if is_matrix(p)]
-        others = [p for p in parameters if not is_matrix(p)]
+        matrices = groups([p for p in parameters if is_matrix(p)])
+        others = groups([p for p in parameters if not is_matrix(p)])
         return MuonWithAdam(
             Muon(matrices, weight_decay=decay) if matrices else None,
             torch.optim.AdamW(others, betas=BETAS, weight_decay=decay, fused=fused)
@@ -49,4 +66,10 @@ def build_optimizer(
             else None,
         )
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-    return kinds[options.name](parameters, betas=BETAS, weight_decay=decay, fused=fused)
+    return kinds[options.name](groups(parameters), betas=BETAS, weight_decay=decay, fused=fused)
+
+
+def set_rate(optimizer: Optimizer, rate: float) -> None:
+    """Give every group its share of the learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("share", 1.0)

@@ -20,7 +20,7 @@ from train.adversary import GanOptions
 from train.checkpoint import write_bytes
 from train.config import CommonConfig, TrainingConfig
 from train.flags import filled, from_dict, merged, parse_flags, to_dict
-from train.learner import StepOptions
+from train.learner import FROZEN, StepOptions
 from train.loop import Batches
 from train.losses import Loss
 from train.optimizers import OptimizerOptions
@@ -175,6 +175,7 @@ def loop_options(config: TrainingConfig, device: torch.device, begun: float) -> 
         bf16=wants_bf16(config.amp, device),
         channels_last=config.channels_last != "off",
         dropout=config.dropout,
+        student=getattr(config, "student", FROZEN),
         seed=config.seed,
     )
     return LoopOptions(

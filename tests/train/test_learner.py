@@ -12,7 +12,15 @@ from torch import Tensor
 from models.restorer import passes_of
 from models.zoo import ZOO, build
 from tests.train.conftest import maker, tiny_net
-from train.learner import Learner, StepOptions, TrainingError, crop_maps, face_maps, pass_weights
+from train.learner import (
+    STUDENTS,
+    Learner,
+    StepOptions,
+    TrainingError,
+    crop_maps,
+    face_maps,
+    pass_weights,
+)
 from train.optimizers import OptimizerOptions
 
 CPU = torch.device("cpu")
@@ -125,3 +133,22 @@ def test_muon_takes_the_matrices_and_leaves_the_rest_to_adam() -> None:
     assert sum(sizes.values()) == 1_517_571
     last, biases = 3 * 64 * 9, sum(p.numel() for p in net.parameters() if p.ndim == 1)
     assert sizes["adam"] == last + biases
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_the_student_stays_or_goes_on_at_its_own_rate(optimizer: str) -> None:
+    moved: dict[str, float] = {}
+    for how in STUDENTS:
+        net = tiny_net(("parse", "heat", "dict"))
+        # a fresh feedback passes no gradient on to the second pass
+        torch.nn.init.constant_(net.feedback.weight, 0.01)
+        options = StepOptions(student=how, optimizer=OptimizerOptions(name=optimizer))
+        learner = Learner(net, options, CPU)
+        assert net.student is not None
+        before = [value.detach().clone() for value in net.student.parameters()]
+        learner.step(maker(crop=8)(0), 0, 1e-3)
+        after = list(net.student.parameters())
+        moved[how] = sum(float((a - b).detach().abs().sum()) for a, b in zip(after, before, strict=True))
+    assert moved["frozen"] == 0
+    assert moved["slow"] > 0
+    assert moved["free"] == pytest.approx(10 * moved["slow"], rel=0.05)
