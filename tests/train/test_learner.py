@@ -141,7 +141,7 @@ def test_the_student_stays_or_goes_on_at_its_own_rate(optimizer: str) -> None:
     for how in STUDENTS:
         net = tiny_net(("parse", "heat", "dict"))
         # a fresh feedback passes no gradient on to the second pass
-        torch.nn.init.constant_(net.feedback.weight, 0.01)
+        torch.nn.init.constant_(net.get_parameter("feedback.weight"), 0.01)
         options = StepOptions(student=how, optimizer=OptimizerOptions(name=optimizer))
         learner = Learner(net, options, CPU)
         assert net.student is not None
