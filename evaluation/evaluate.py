@@ -191,7 +191,8 @@ def score_networks(config: EvaluateConfig) -> int:
         rows = series.summary(reports)
         series.write_series(rows, out)
         print(f"\n{series.table(rows)}\nseries:  {out / 'series.json'}")
-    print(f"next: python scripts/restore.py FACE.png --checkpoint {given[0]}")
+    last = next(reversed(networks.values()))
+    print(f"next: python scripts/restore.py FACE.png --checkpoint {last[-1]}")
     return 0
 
 

@@ -27,6 +27,7 @@ REFERENCES = (
     "X. Dong, Y. Yang, Searching for a Robust Neural Architecture in Four GPU Hours, CVPR 2019.",
 )
 ROUNDED = 6
+SYNTHETIC = "the embedded synthetic faces"
 SMOOTHED = 20
 """The loss is averaged over one part in so many of the run."""
 
@@ -69,10 +70,11 @@ def report_blocks(
     pictures: (PNG file, caption).
     """
     config = metadata.get("config", {})
+    counted = [*modules, ("total", sum(size for _, size in modules))]
     return [
         Heading("Model"),
         Paragraph(_model(metadata)),
-        Table([("part", "parameters"), *((name, f"{size:,}") for name, size in modules)]),
+        Table([("part", "parameters"), *((name, f"{size:,}") for name, size in counted)]),
         Heading("Losses and training"),
         Table([("setting", "value"), *_settings(config)]),
         Heading("Result on the validation faces"),
@@ -111,9 +113,10 @@ def _model(metadata: Mapping[str, Any]) -> str:
 
 
 def _settings(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    faces = [("training faces", _words(config.get("data") or SYNTHETIC))] if config else []
     names = ("loss", "optimizer", "lr", "schedule", "ema", "faces", "crops", "lq_crop", "seed")
     chosen = [*names, "degradation", "augment", "target", "dropout", "first_pass_share"]
-    return [(name, _words(config[name])) for name in chosen if name in config]
+    return faces + [(name, _words(config[name])) for name in chosen if name in config]
 
 
 def _scores(training: Mapping[str, Any]) -> list[tuple[str, str]]:

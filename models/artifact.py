@@ -119,8 +119,13 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 def newest_network(runs: Path) -> Path:
-    """The newest `best.safetensors` of the run folders in `runs`. Raises `ArtifactError`."""
-    found = sorted(runs.glob("*/best.safetensors"), key=lambda path: path.stat().st_mtime)
+    """The newest `best.safetensors` of the run folders in `runs`. Raises `ArtifactError`.
+
+    A quickstart's network lies one folder deeper, in `train/`.
+    """
+    patterns = ("*/best.safetensors", "*/train/best.safetensors")
+    every = [path for pattern in patterns for path in runs.glob(pattern)]
+    found = sorted(every, key=lambda path: path.stat().st_mtime)
     if not found:
         raise ArtifactError(
             f"no {runs}/*/best.safetensors here: train first (python train/train_derived.py), "

@@ -60,10 +60,10 @@ def module_table(net: nn.Module) -> list[tuple[str, int]]:
     return rows
 
 
-def format_table(net: nn.Module) -> str:
+def format_table(net: nn.Module, cap: int = CAP) -> str:
     """The module table as text, with the total and the cap."""
     size = count(net)
-    rows = [*module_table(net), ("total", size.total), ("cap", CAP)]
+    rows = [*module_table(net), ("total", size.total), ("cap", cap)]
     lines = [f"{name:<24}{number:>12,}" for name, number in rows]
     lines.append(f"({size.parameters:,} parameters, {size.learned_buffers:,} learned buffers)")
     return "\n".join(lines)
@@ -77,7 +77,7 @@ def check_cap(net: nn.Module, cap: int = CAP) -> Count:
     if size.total > cap:
         raise CapError(
             f"the network has {size.total:,} parameters, the cap is {cap:,}: "
-            f"search again or narrow the width\n{format_table(net)}"
+            f"a smaller one is needed\n{format_table(net, cap)}"
         )
     return size
 

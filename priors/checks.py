@@ -13,39 +13,71 @@ import cv2
 import numpy as np
 import torch
 
+from priors.decode import box_psnr
 from priors.dictionary import CODE_DIM
+from priors.geometry import Matrix, move_points, small_similarity, warp_image
 from priors.lessons import as_input
 from priors.record import FittedPriors
+from priors.verdict import Check, ahead, at_least, at_most, between
 
 EYE_DISTANCE = 124 / 512
 """Distance of the eye centres of an aligned face as a share of the side."""
+PRESENT = 1e-3
+"""Share of the pixels from which on a class counts as present in a face."""
+SEED = 5
 
 
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One measured number and what it is held against."""
+@dataclass(frozen=True)
+class Seen:
+    """What is known of the checked faces: HQ, student on the LQ and on the LQ moved a little."""
 
-    name: str
-    value: float
-    partner: float
-    """The same number of the trivial solution: template, mean shape, mean code."""
-    bar: str
+    hqs: list[np.ndarray]
+    student: dict[str, np.ndarray]
+    moves: list[Matrix]
+    moved: dict[str, np.ndarray]
+    sure: float
+    """Mean confidence of the predicted codes; nan without a dictionary."""
 
 
-def check(fitted: FittedPriors, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[Check]:
-    """Checks of every fitted prior on (LQ, HQ) pairs, uint8 RGB."""
-    lq = torch.cat([as_input(lq, fitted.info.size) for lq, _ in pairs])
-    hqs = [hq for _, hq in pairs]
-    with torch.no_grad():
-        seen = {p: s.numpy() for p, s in predict(fitted, lq).items()}
+def check(
+    fitted: FittedPriors,
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]],
+    faces: np.ndarray | None = None,
+) -> list[Check]:
+    """Checks of every fitted prior.
+
+    Args:
+        pairs: (LQ, HQ) of faces that were not fitted on, uint8 RGB.
+        faces: (N, S, S, 3) uint8 RGB, training faces from which the codes' decoder is learned;
+            without them that check is left out.
+    """
+    seen = look(fitted, pairs)
     checks: list[Check] = []
     if fitted.teachers.parse is not None:
-        checks += parse_checks(fitted, seen["parse"], hqs)
+        checks += parse_checks(fitted, seen)
     if fitted.teachers.heat is not None:
-        checks += heat_checks(fitted, seen["heat"], hqs)
+        checks += heat_checks(fitted, seen)
     if fitted.teachers.dict is not None:
-        checks += code_checks(fitted, seen["dict"], hqs)
+        checks += code_checks(fitted, seen)
+        if faces is not None:
+            own, shuffled = box_psnr(fitted.teachers.dict, faces, seen.hqs)
+            checks.append(ahead("dict: PSNR in part boxes, decoded HQ codes", own, shuffled, 1.0))
     return checks
+
+
+@torch.no_grad()
+def look(fitted: FittedPriors, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> Seen:
+    """Everything that the checks need to know about the faces."""
+    rng, size = np.random.default_rng(SEED), fitted.info.size
+    lqs, hqs = [lq for lq, _ in pairs], [hq for _, hq in pairs]
+    moves = [small_similarity(rng) for _ in lqs]
+    student = predict(fitted, torch.cat([as_input(lq, size) for lq in lqs]))
+    warped = [as_input(warp_image(lq, move), size) for lq, move in zip(lqs, moves, strict=True)]
+    moved = predict(fitted, torch.cat(warped))
+    sure = float(student.pop("sure").mean()) if "sure" in student else float("nan")
+    moved.pop("sure", None)
+    as_arrays = ({p: v.numpy() for p, v in told.items()} for told in (student, moved))
+    return Seen(hqs, next(as_arrays), moves, next(as_arrays), sure)
 
 
 def predict(fitted: FittedPriors, lq: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -58,32 +90,59 @@ def predict(fitted: FittedPriors, lq: torch.Tensor) -> dict[str, torch.Tensor]:
     if "heat" in scores:
         told["heat"] = heads["heat"].points(scores["heat"])  # type: ignore[operator]
     if "dict" in scores:
-        told["dict"] = heads["dict"].codes(scores["dict"])[:, :CODE_DIM]  # type: ignore[operator]
+        codes = heads["dict"].codes(scores["dict"])  # type: ignore[operator]
+        told["dict"], told["sure"] = codes[:, :CODE_DIM], codes[:, CODE_DIM:]
     return told
 
 
-def parse_checks(fitted: FittedPriors, student: np.ndarray, hqs: list[np.ndarray]) -> list[Check]:
-    """Agreement with the teacher, and whether the teacher's classes follow the colours."""
+def parse_checks(fitted: FittedPriors, seen: Seen) -> list[Check]:
+    """Agreement with the teacher, whether classes follow colours and move, and their health."""
     atlas, size = fitted.teachers.parse, fitted.info.size
     assert atlas is not None
-    teacher = np.stack([atlas.maps(hq[None], size)[0].argmax(0) for hq in hqs])
-    chance = cv2.resize(atlas.chance.transpose(1, 2, 0), (size, size))
-    template = np.broadcast_to(chance.argmax(2), teacher.shape)
-    classes = len(atlas.chance)
+    teacher = np.stack([atlas.maps(hq[None], size)[0].argmax(0) for hq in seen.hqs])
+    template = np.broadcast_to(template_parse(fitted), teacher.shape)
+    classes, student = len(atlas.chance), seen.student["parse"]
     agree, usual = (overlap(p, teacher, classes) for p in (student, template))
     explained, by_template = (
-        float(np.mean([colour_r2(hq, p) for hq, p in zip(hqs, parse, strict=True)]))
+        float(np.mean([colour_r2(hq, p) for hq, p in zip(seen.hqs, parse, strict=True)]))
         for parse in (teacher, template)
     )
-    moved = float((teacher != template).mean())
+    follows, stays = (
+        overlap(_warped(before, seen.moves), after, classes).mean()
+        for before, after in ((student, seen.moved["parse"]), (template, template))
+    )
+    areas = np.stack([(teacher == k).mean((1, 2)) for k in range(classes)])
     return [
-        _line(
-            "parse: mean IoU of student(LQ) and teacher(HQ)", agree.mean(), usual.mean(), ">= .88"
+        at_least("parse: mean IoU, student(LQ) and teacher(HQ)", agree.mean(), 0.88, usual.mean()),
+        at_least("parse: worst class's IoU", agree.min(), 0.75, usual.min()),
+        ahead("parse: colour R2 of the teacher", explained, by_template, 0.15),
+        between(
+            "parse: pixels that differ from the template",
+            (teacher != template).mean(),
+            0.15,
+            0.40,
+            0.0,
         ),
-        _line("parse: worst class's IoU", agree.min(), usual.min(), ">= .75"),
-        _line("parse: colour R2 of the teacher", explained, by_template, ">= template + .15"),
-        _line("parse: pixels that differ from the template", moved, 0.0, ".15 to .40"),
+        at_least("parse: IoU after moving the LQ by up to 5 degrees", follows, 0.80, stays),
+        at_least("parse: smallest class's mean area", areas.mean(1).min(), 0.005),
+        at_most("parse: largest class's mean area", areas.mean(1).max(), 0.35),
+        at_least("parse: rarest class's share of faces", (areas > PRESENT).mean(1).min(), 0.90),
     ]
+
+
+def template_parse(fitted: FittedPriors) -> np.ndarray:
+    """The parse (S, S) that is most probable without looking at a face."""
+    assert fitted.teachers.parse is not None
+    chance = fitted.teachers.parse.chance.transpose(1, 2, 0)
+    return np.asarray(cv2.resize(chance, (fitted.info.size,) * 2).argmax(2))
+
+
+def _warped(parse: np.ndarray, moves: Sequence[Matrix]) -> np.ndarray:
+    moved = [
+        warp_image(one.astype(np.uint8), move, labels=True)
+        for one, move in zip(parse, moves, strict=True)
+    ]
+    return np.stack(moved)
 
 
 def overlap(one: np.ndarray, other: np.ndarray, classes: int) -> np.ndarray:
@@ -104,26 +163,38 @@ def colour_r2(hq: np.ndarray, labels: np.ndarray) -> float:
     return float(1 - ((lab - means[ids]) ** 2).sum() / max(total, 1e-9))
 
 
-def heat_checks(fitted: FittedPriors, student: np.ndarray, hqs: list[np.ndarray]) -> list[Check]:
-    """Distance of the points from the teacher's, in per cent of the eye distance."""
+def heat_checks(fitted: FittedPriors, seen: Seen) -> list[Check]:
+    """Distances of points in per cent of the eye distance: to the teacher's, and when moved."""
     model = fitted.teachers.heat
     assert model is not None
-    teacher = np.concatenate([model.points(hq[None]) for hq in hqs])
-    mean = (model.mean + 0.5) / 128
-    error, unmoved = (
-        100 * float(np.linalg.norm(points - teacher, axis=-1).mean()) / EYE_DISTANCE
-        for points in (student, mean[None])
+    teacher = np.concatenate([model.points(hq[None]) for hq in seen.hqs])
+    mean = np.broadcast_to((model.mean + 0.5) / 128, teacher.shape)
+    student = seen.student["heat"]
+    error, unmoved = (nme(points, teacher) for points in (student, mean))
+    follows, stays = (
+        nme(np.stack([move_points(p, m) for p, m in zip(before, seen.moves, strict=True)]), after)
+        for before, after in ((student, seen.moved["heat"]), (mean, mean))
     )
-    return [_line("heat: NME of student(LQ) to teacher(HQ), %", error, unmoved, "<= 1.5")]
+    return [
+        at_most("heat: NME of student(LQ) to teacher(HQ), %", error, 1.5, unmoved),
+        at_most("heat: equivariance error, %", follows, 2.5, stays),
+        at_most("heat: equivariance error over the template's", follows / stays, 0.4, 1.0),
+        at_least("heat: how far points are from their mean, %", nme(student, mean), 2.0, 0.0),
+    ]
 
 
-def code_checks(fitted: FittedPriors, student: np.ndarray, hqs: list[np.ndarray]) -> list[Check]:
+def nme(points: np.ndarray, others: np.ndarray) -> float:
+    """Mean distance of points (..., 2) in per cent of the eye distance."""
+    return 100 * float(np.linalg.norm(points - others, axis=-1).mean()) / EYE_DISTANCE
+
+
+def code_checks(fitted: FittedPriors, seen: Seen) -> list[Check]:
     """Distance of the expected code from the HQ code over that of the mean code, and usage."""
     codes = fitted.teachers.dict
     assert codes is not None
-    ids = np.concatenate([codes.ids(hq[None], fitted.info.size) for hq in hqs])
+    ids = np.concatenate([codes.ids(hq[None], fitted.info.size) for hq in seen.hqs])
     vectors = codes.codebook[ids]
-    said = student.transpose(0, 2, 3, 1)
+    said = seen.student["dict"].transpose(0, 2, 3, 1)
     error, flat = (
         float(np.linalg.norm(code - vectors, axis=-1).mean())
         for code in (said, vectors.mean((0, 1, 2)))
@@ -132,18 +203,8 @@ def code_checks(fitted: FittedPriors, student: np.ndarray, hqs: list[np.ndarray]
     used = share[share > 0]
     perplexity = float(np.exp(-(used * np.log(used)).sum()))
     return [
-        _line("dict: L2 to the HQ code over that of the mean code", error / flat, 1.0, "< .8"),
-        _line("dict: share of codes in use", (share > 0).mean(), 1 / len(share), "> .8"),
-        _line("dict: perplexity", perplexity, 1.0, "> 200"),
+        at_most("dict: L2 to the HQ code over that of the mean code", error / flat, 0.8, 1.0),
+        at_least("dict: share of codes in use", (share > 0).mean(), 0.8, 1 / len(share)),
+        at_least("dict: perplexity", perplexity, 200, 1.0),
+        at_most("dict: mean entropy of a prediction over log K", 1 - seen.sure, 0.8, 1.0),
     ]
-
-
-def _line(name: str, value: float, partner: float, bar: str) -> Check:
-    return Check(name=name, value=float(value), partner=float(partner), bar=bar)
-
-
-def table(checks: Sequence[Check]) -> str:
-    """The checks as text, one line each."""
-    lines = [f"{'check':<52}{'value':>9}{'trivial':>9}  bar"]
-    lines += [f"{c.name:<52}{c.value:>9.3f}{c.partner:>9.3f}  {c.bar}" for c in checks]
-    return "\n".join(lines)

@@ -18,10 +18,11 @@ from data.sources import OpenedData  # noqa: E402
 from models.size import count  # noqa: E402
 from models.space import PRIORS  # noqa: E402
 from models.student import Student  # noqa: E402
-from priors.checks import check, table  # noqa: E402
+from priors.checks import check  # noqa: E402
 from priors.fitted import FittedPriors, save  # noqa: E402
 from priors.pictures import prior_sheet  # noqa: E402
 from priors.tiers import TIERS  # noqa: E402
+from priors.verdict import table  # noqa: E402
 from train import ending, session  # noqa: E402
 from train.config import CommonConfig  # noqa: E402
 from train.flags import flag  # noqa: E402

@@ -43,7 +43,7 @@ from evaluation.ablation import (  # noqa: E402
 )
 from train.checkpoint import write_bytes  # noqa: E402
 from train.config import BaselineConfig, DerivedConfig  # noqa: E402
-from train.flags import ConfigError, from_dict, read_recipe  # noqa: E402
+from train.flags import ConfigError, FlagParser, from_dict, read_recipe  # noqa: E402
 from train.leaf import ended  # noqa: E402
 from train.run_folder import CONFIG  # noqa: E402
 
@@ -85,9 +85,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The flags; argparse exits on an unknown one."""
     given = list(sys.argv[1:] if argv is None else argv)
     cut = given.index("--") if "--" in given else len(given)
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = FlagParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--study", type=Path, help="YAML file of the study")
     add("--entry", choices=ENTRIES, help="what trains; left out: the study's, else train_derived")
@@ -131,13 +129,14 @@ def dry_run(jobs: Sequence[Job]) -> int:
     for one in jobs:
         print(" ".join(one.command), flush=True)
     done = subprocess.run([*jobs[0].command, "--dry-run"], check=False)
-    print(f"{len(jobs)} trainings; the first one's parameters stand above")
+    if done.returncode == 0:
+        print(f"{len(jobs)} trainings; the first one's parameters stand above")
     return done.returncode
 
 
 def open_study(path: Path | None, entry: str | None, vary: Sequence[Sequence[str]]) -> Study:
     """The study of a file, of `--vary`, or of both combined. Raises `ConfigError`."""
-    content = read_recipe(path) if path is not None else {}
+    content = read_recipe(path, "--study") if path is not None else {}
     unknown = sorted(set(content) - KEYS)
     if unknown:
         raise ConfigError(f"{path}: unknown keys {', '.join(unknown)}; known: {sorted(KEYS)}")
@@ -172,8 +171,16 @@ def from_text(text: str) -> Any:
     """The value that a word of the command line stands for, in YAML's types."""
     if text == NONE:
         return []
-    parts = [yaml.safe_load(part) for part in text.split(",")]
+    parts = [_value(part) for part in text.split(",")]
     return parts if "," in text else parts[0]
+
+
+def _value(text: str) -> Any:
+    value = yaml.safe_load(text)
+    try:
+        return float(value) if isinstance(value, str) else value  # YAML takes 1e-3 for a word
+    except ValueError:
+        return value
 
 
 def to_text(value: Any) -> str:

@@ -41,13 +41,14 @@ from evaluation.submission import (  # noqa: E402
     png_bytes,
     write_zip,
 )
-from evaluation.submission_report import draw_curves, report_blocks  # noqa: E402
+from evaluation.submission_report import SYNTHETIC, draw_curves, report_blocks  # noqa: E402
 from models.artifact import ArtifactError, Loaded, load_network, newest_network  # noqa: E402
 from models.device import choose_device  # noqa: E402
 from models.restorer import restore_each  # noqa: E402
 from models.rules import audit  # noqa: E402
 from models.size import count, module_table  # noqa: E402
 from train.leaf import ended, network_parser  # noqa: E402
+from train.presets import trained_side  # noqa: E402
 from train.run_folder import RUNS, RunFolder, RunFolderError, start_run  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -92,6 +93,8 @@ def run(flags: argparse.Namespace) -> int:
     inputs = read_inputs(flags.inputs)
     print(f"{path}: {count(loaded.net).total:,} parameters, every rule is kept")
     print(f"{len(inputs)} faces to restore on {device}")
+    for warning in doubts(loaded, inputs):
+        print(f"warning: {warning}")
     if flags.dry_run:
         return 0
     folder = start_run("submission", flags.out)
@@ -123,6 +126,17 @@ def read_inputs(folder: Path) -> dict[str, Image]:
         shown = ", ".join(f"{width}x{height}" for height, width in sorted(sizes)[:5])
         raise DataError(f"{folder}: LQ of several sizes ({shown} px); a submission has one size")
     return inputs
+
+
+def doubts(loaded: Loaded, inputs: Mapping[str, Image]) -> Iterator[str]:
+    """What speaks against submitting this network for these LQ, though no rule forbids it."""
+    config = loaded.metadata.get("config") or {}
+    if config and config.get("data") is None:
+        yield f"the network was trained on {SYNTHETIC}: train it on real ones with --data"
+    known = trained_side(loaded.metadata, int(loaded.net.scale))  # type: ignore[arg-type]
+    side = len(next(iter(inputs.values())))
+    if side != known:
+        yield f"the LQ are of {side} px, the network was trained on faces of {known} px"
 
 
 def sides_of(loaded: Loaded, inputs: Mapping[str, Image]) -> tuple[int, int]:
@@ -181,10 +195,9 @@ def write_report(
 
 def readme(flags: argparse.Namespace) -> str:
     """The text of Readme.txt: who, which files, which libraries, which script to run."""
+    shipped = (ROOT / "requirements.txt").read_text().partition("# development")[0]
     libraries = [
-        line.strip()
-        for line in (ROOT / "requirements.txt").read_text().splitlines()
-        if line.strip() and not line.startswith("#")
+        line.strip() for line in shipped.splitlines() if line.strip() and not line.startswith("#")
     ]
     return "\n".join(
         [
@@ -215,6 +228,7 @@ def bundle(out: Path, checkpoint: Path) -> None:
             archive.writestr(zipfile.ZipInfo(name, LONG_AGO), data, zipfile.ZIP_DEFLATED)
     shutil.copyfile(checkpoint, out / checkpoint.name)
     names = ["Readme.txt", "report.md", "report.html", "report.pdf", "submission.zip", "code.zip"]
+    names += sorted(path.name for path in out.glob("*.png"))
     with zipfile.ZipFile(out / "bundle.zip", "w", zipfile.ZIP_STORED) as archive:
         for path in [*(out / name for name in names), out / checkpoint.name]:
             archive.writestr(zipfile.ZipInfo(path.name, LONG_AGO), path.read_bytes())

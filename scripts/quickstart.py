@@ -12,7 +12,6 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import argparse  # noqa: E402
 import json  # noqa: E402
 import resource  # noqa: E402
 import shlex  # noqa: E402
@@ -21,9 +20,11 @@ import subprocess  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Mapping, Sequence  # noqa: E402
 from dataclasses import dataclass  # noqa: E402
+from functools import partial  # noqa: E402
 from typing import Any  # noqa: E402
 
-from train.run_folder import start_run  # noqa: E402
+from train.flags import FlagParser  # noqa: E402
+from train.run_folder import RunFolderError, start_run  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -36,9 +37,10 @@ class Step:
     command: tuple[str, ...]
 
 
-def steps(out: Path, *, seed: int, device: str, dry_run: bool) -> list[Step]:
+def steps(out: Path, *, seed: int, device: str, dry_run: bool, threads: int = 0) -> list[Step]:
     """Return the commands of the main job, each with its own folder in `out`."""
-    common = ("--seed", str(seed), "--device", device)
+    placed = ("--seed", str(seed), "--device", device)
+    common = (*placed, "--threads", str(threads)) if threads else placed
     quick = ("--preset", "quick")
     found, network = out / "search" / "found.json", out / "train" / "best.safetensors"
     derived = ("train/train_derived.py", "--genotype", str(found), *quick)
@@ -74,7 +76,7 @@ def steps(out: Path, *, seed: int, device: str, dry_run: bool) -> list[Step]:
             command=(
                 *("evaluation/evaluate.py", "--checkpoint", str(network)),
                 *("--out", str(out / "evaluate")),
-                *common,
+                *placed,
             ),
         ),
     ]
@@ -88,15 +90,23 @@ def run(step: Step, number: int, total: int) -> float:
     print(f"\n== {number}/{total} {step.title}", flush=True)
     print(f"   python {shlex.join(step.command)}", flush=True)
     begun = time.monotonic()
-    child = subprocess.Popen([sys.executable, *step.command], cwd=ROOT)
+    # a session of its own: Ctrl-C reaches it once, from here
+    child = subprocess.Popen([sys.executable, *step.command], cwd=ROOT, start_new_session=True)
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(stop, lambda *_: child.terminate())
+        passed_on = signal.SIGINT if stop == signal.SIGINT else signal.SIGTERM
+        signal.signal(stop, partial(_pass_on, child, passed_on))
     status = child.wait()
     if status != 0:
         print(f"quickstart: this command ended with status {status}:", file=sys.stderr)
         print(f"  python {shlex.join(step.command)}", file=sys.stderr)
+        if status in (130, 143):
+            print("it goes on with the same command and --resume", file=sys.stderr)
         raise SystemExit(status if status > 0 else 128 - status)
     return time.monotonic() - begun
+
+
+def _pass_on(child: subprocess.Popen[bytes], number: int, *_: object) -> None:
+    child.send_signal(number)
 
 
 def peak_memory() -> float:
@@ -117,15 +127,24 @@ def table(results: Mapping[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the main job and print its table, pictures and times."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = FlagParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="seed of every random choice")
     parser.add_argument("--out", type=Path, help="run folder; left out: runs/quickstart-NNN")
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu")
     parser.add_argument("--dry-run", action="store_true", help="build the search, then stop")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: every core")
     options = parser.parse_args(arguments)
-    folder = start_run("quickstart", options.out)
+    try:
+        folder = start_run("quickstart", options.out)
+    except RunFolderError as error:
+        print(f"quickstart: {error}", file=sys.stderr)
+        return 2
     listed = steps(
-        folder.path.resolve(), seed=options.seed, device=options.device, dry_run=options.dry_run
+        folder.path.resolve(),
+        seed=options.seed,
+        device=options.device,
+        dry_run=options.dry_run,
+        threads=options.threads,
     )
     seconds = [run(step, number, len(listed)) for number, step in enumerate(listed, start=1)]
     folder.close()

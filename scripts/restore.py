@@ -38,7 +38,7 @@ from models.prior_source import OracleError  # noqa: E402
 from models.restorer import restore  # noqa: E402
 from models.size import count  # noqa: E402
 from train.leaf import ended, network_parser  # noqa: E402
-from train.presets import PRESETS  # noqa: E402
+from train.presets import trained_side  # noqa: E402
 from train.run_folder import RUNS, RunFolderError, start_run  # noqa: E402
 
 LONGEST_SIDE = 4096
@@ -79,7 +79,7 @@ def run(flags: argparse.Namespace) -> int:
     loaded = load_networks(paths, flags.average, device)
     print(f"{', '.join(map(str, paths))}: {count(loaded.net).total:,} parameters, device {device}")
     pictures = open_pictures(flags.faces)
-    known = known_side(loaded.metadata, int(getattr(loaded.net, "scale", 4)))
+    known = trained_side(loaded.metadata, int(getattr(loaded.net, "scale", 4)))
     for name, lq in pictures.items():
         for warning in doubts(lq, known):
             print(f"warning: {name} {warning}")
@@ -99,6 +99,7 @@ def run(flags: argparse.Namespace) -> int:
             tqdm.write(f"{name}: diversity {told:.3f}")
     if flags.sheet is not None:
         write_png(flags.sheet, sheet(rows))
+        print(f"sheet: {flags.sheet}")
     print(f"{len(pictures)} restored in {out}")
     print(f"next: python evaluation/evaluate.py --pred {out} --gt DIR, where their HQ are known")
     return 0
@@ -166,16 +167,9 @@ def open_pictures(given: Sequence[str]) -> dict[str, NDArray[np.uint8]]:
             problems.append((path, f"is {width}x{height} px, sides from 2 to {LONGEST_SIDE} work"))
         pictures[name] = picture
     if problems:
-        fix = "Cut the face out and reduce it to about 128x128 px, or remove the file"
+        fix = "Give pictures, each with the face cut out and reduced to the LQ's size"
         raise listing(f"{len(problems)} of {len(paths)} pictures cannot be used:", problems, fix)
     return pictures
-
-
-def known_side(metadata: dict[str, object], scale: int) -> int:
-    """Side in px of the LQ faces that the network was trained for; 128 where it is not recorded."""
-    config = metadata.get("config")
-    preset = PRESETS.get(str(config.get("preset"))) if isinstance(config, dict) else None
-    return preset.hq_side // scale if preset else 128
 
 
 def doubts(lq: NDArray[np.uint8], known: int) -> Iterator[str]:

@@ -18,6 +18,7 @@ from models.device import DEVICES
 from models.discriminators import DISCRIMINATORS
 from models.prior_source import REAL, SOURCES
 from models.space import CAP, PRIORS
+from models.zoo import ZOO
 from train.adversary import GAN_LOSSES
 from train.flags import ConfigError, flag
 from train.learner import FROZEN, STUDENTS
@@ -170,5 +171,11 @@ class DerivedConfig(TrainingConfig):
 class BaselineConfig(TrainingConfig):
     """Flags of `train_baseline.py`."""
 
-    model: str = flag("msrresnet-16", "name of the network in models/zoo")
+    model: str = flag("msrresnet-16", "network of models/zoo", choices=tuple(ZOO))
     normalise: bool = flag(False, "standardise the colours of the input, as the faces' own are")
+
+    def __post_init__(self) -> None:
+        """Refuse priors: these networks have none."""
+        super().__post_init__()
+        if self.priors:
+            raise ConfigError("--priors: the networks of the zoo have none; see train_derived.py")

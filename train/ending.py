@@ -14,6 +14,7 @@ from data.errors import DataError
 from data.validation import Validation
 from evaluation.metrics import psnr
 from models.artifact import ArtifactError
+from models.device import DeviceError
 from models.genotype import GenotypeError
 from models.size import CapError, count, format_table
 from models.space import SpaceError
@@ -35,6 +36,7 @@ EXPECTED = (
     CheckpointError,
     ConfigError,
     DataError,
+    DeviceError,
     GenotypeError,
     LossError,
     PaceError,
@@ -62,7 +64,7 @@ def run(main: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
 def size_table(net: nn.Module, cap: int) -> str:
     """Return modules and their parameters, the total, and what is left under the cap."""
     size = count(net)
-    return f"{format_table(net)}\nleft under the cap of {cap:,}: {cap - size.total:,}"
+    return f"{format_table(net, cap)}\nleft under the cap of {cap:,}: {cap - size.total:,}"
 
 
 def bicubic_psnr(validation: Validation) -> float:

@@ -11,8 +11,9 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import yaml
 
@@ -31,6 +32,14 @@ class ConfigError(ValueError):
     """A flag or a key that cannot be used; the message says which one and what would be right."""
 
 
+class FlagParser(argparse.ArgumentParser):
+    """A parser that answers a wrong flag in one line, without the list of all flags."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        self.exit(2, f"{self.prog}: {message} (--help lists the flags)\n")
+
+
 def flag(default: Any, help_text: str, *, choices: Sequence[str] | None = None) -> Any:
     """Return a dataclass field that is also a command-line flag."""
     return dataclasses.field(default=default, metadata={"help": help_text, "choices": choices})
@@ -40,7 +49,7 @@ def parse_flags(
     cls: type[DataclassInstance], argv: Sequence[str], description: str
 ) -> dict[str, Any]:
     """Return the flags that were typed, by field name; argparse exits on an unknown one."""
-    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
+    parser = FlagParser(description=description, allow_abbrev=False)
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         _add_flag(parser, field, hints[field.name])
@@ -51,19 +60,21 @@ def parse_flags(
     return {n: tuple(v) if isinstance(v, list) else v for n, v in (recipe | typed).items()}
 
 
-def read_recipe(path: Path) -> dict[str, Any]:
+def read_recipe(path: Path, flag_name: str = "--config") -> dict[str, Any]:
     """Return the flags of a YAML file by field name; ConfigError names the file and the fix."""
+    where = f"{flag_name} {path}"
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"--config {path}: not a readable YAML file ({error})") from error
+        said = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{where}: not a readable YAML file ({said})") from error
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        raise ConfigError(f"--config {path}: write one `flag_name: value` a line")
+        raise ConfigError(f"{where}: write one `flag_name: value` a line")
     if is_options(values):
         try:
             return flags_of(values)
         except OptionsError as error:
-            raise ConfigError(f"--config {path}: {error}") from error
+            raise ConfigError(f"{where}: {error}") from error
     return {name.replace("-", "_"): value for name, value in values.items()}
 
 
@@ -94,7 +105,9 @@ def from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
     hints = typing.get_type_hints(cls)
     unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
     if unknown:
-        raise ConfigError(f"unknown keys {', '.join(unknown)}; {cls.__name__} has none such")
+        near = get_close_matches(unknown[0], [field.name for field in dataclasses.fields(cls)])
+        hint = f"did you mean {near[0]}?" if near else "--help of the command lists the flags"
+        raise ConfigError(f"unknown keys {', '.join(unknown)}: {hint}")
     converted = {name: _convert(name, v, hints[name]) for name, v in values.items()}
     for field in dataclasses.fields(cls):
         _refuse_other_choices(field, converted.get(field.name))

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from models.device import DEVICES
+from models.device import DEVICES, DeviceError
 from models.ensemble import AVERAGES
+from train.flags import FlagParser
 
 
 def network_parser(
@@ -18,7 +19,7 @@ def network_parser(
 
     flip: adds --flip-ensemble. several: --checkpoint is a list, and --average is added.
     """
-    parser = argparse.ArgumentParser(
+    parser = FlagParser(
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -43,9 +44,13 @@ def network_parser(
 
 
 def ended(command: str, work: Callable[[], int], expected: tuple[type[Exception], ...]) -> int:
-    """Return the exit status of `work`; 2 after an expected error, told without a traceback."""
+    """Return the exit status of `work`; 2 after an expected error, 130 after Ctrl-C, both told."""
+    told: tuple[type[Exception], ...] = (*expected, DeviceError)
     try:
         return work()
-    except expected as error:
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{command}: stopped; what is written so far is whole\n")
+        return 130
+    except told as error:
         sys.stderr.write(f"{command}: {error}\n")
         return 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 
@@ -213,3 +214,13 @@ def default_preset(*, search: bool, has_data: bool, device: str) -> str:
     if search:
         return "lab"
     return "full" if device == "cuda" else "cpu"
+
+
+def trained_side(metadata: Mapping[str, object], scale: int) -> int:
+    """Side in px of the LQ faces that a network was trained for; 128 where it is not recorded.
+
+    metadata: of the network's file.
+    """
+    config = metadata.get("config")
+    preset = PRESETS.get(str(config.get("preset"))) if isinstance(config, dict) else None
+    return preset.hq_side // scale if preset else 128

@@ -122,7 +122,8 @@ def start_run(command: str, out: Path | None) -> RunFolder:
     if out is not None:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise RunFolderError(
-                f"{out} holds another run: give another --out, or --resume to go on with it"
+                f"{out} holds another run: give another --out (a training or search that stopped "
+                "goes on with --resume)"
             )
         out.mkdir(parents=True, exist_ok=True)
         return RunFolder(out)

@@ -220,3 +220,6 @@ def test_the_newest_run_is_found_by_time(tmp_path: Path) -> None:
         (tmp_path / name / "best.safetensors").touch()
         os.utime(tmp_path / name / "best.safetensors", (number, number))
     assert newest_network(tmp_path).parent.name == "a-new"
+    (tmp_path / "quickstart-001" / "train").mkdir(parents=True)
+    (tmp_path / "quickstart-001" / "train" / "best.safetensors").touch()
+    assert newest_network(tmp_path).parent.parent.name == "quickstart-001"

@@ -13,9 +13,10 @@ import torch
 from models.network import FaceSR
 from models.student import Student
 from priors import fitted as fitting
-from priors.checks import check, table
+from priors.checks import check
 from priors.fitted import FittedPriors, PriorsError, choose_faces, fit_or_load, load, save
 from priors.pictures import BAR, CELL, prior_sheet
+from priors.verdict import table
 from tests.priors.conftest import Faces
 
 

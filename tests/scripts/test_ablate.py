@@ -71,12 +71,13 @@ def test_a_stopped_study_goes_on_and_ends_as_if_it_had_not_been_stopped(run_root
 def test_an_arm_that_fails_does_not_stop_the_others(
     run_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    vary = ["--entry", "train_baseline", "--vary", "model", "srcnn", "absent"]
-    assert ablate.main([*vary, "--out", "out", "--", *QUICK]) == 1
+    arms = "arms: {good: {model: srcnn}, bad: {model: srcnn, init: absent.safetensors}}"
+    (run_root / "study.yaml").write_text(f"entry: train_baseline\n{arms}\n")
+    assert ablate.main(["--study", "study.yaml", "--out", "out", "--", *QUICK]) == 1
     told = capsys.readouterr()
-    assert "failed: out/model-absent-seed0, see out/model-absent-seed0.log" in told.err
-    assert "no network is called 'absent'" in (run_root / "out/model-absent-seed0.log").read_text()
-    assert "| model-srcnn | 20,099 | 2 |" in told.out
+    assert "failed: out/bad-seed0, see out/bad-seed0.log" in told.err
+    assert "absent.safetensors: no such file" in (run_root / "out/bad-seed0.log").read_text()
+    assert "| good | 20,099 | 2 |" in told.out
 
 
 def test_the_grid_of_the_command_line(run_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,6 +99,11 @@ def test_a_study_with_a_wrong_key_is_refused(
     (run_root / "study.yaml").write_text(STUDY + "steps: 3\n")
     assert ablate.main(["--study", "study.yaml", "--out", "out"]) == 2
     assert "unknown keys steps" in capsys.readouterr().err
+    assert ablate.main(["--study", "absent.yaml", "--out", "out"]) == 2
+    assert "--study absent.yaml: not a readable YAML file (No such" in capsys.readouterr().err
+    assert ablate.main(["--vary", "priros", "parse", "--out", "out"]) == 2
+    assert "unknown keys priros: did you mean priors?" in capsys.readouterr().err
+    assert ablate.from_text("1e-3") == 0.001
 
 
 @pytest.mark.parametrize(

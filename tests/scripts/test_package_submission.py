@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -59,6 +60,9 @@ def test_a_clean_network_is_packed_and_twice_the_same(place: Path) -> None:
     with zipfile.ZipFile(place / "a" / "bundle.zip") as archive:
         inside = set(archive.namelist())
     assert {"Readme.txt", "report.pdf", "submission.zip", "code.zip", "log.jsonl"} <= inside
+    shown = re.findall(r"\]\(([^)]+\.png)\)", (place / "a" / "report.md").read_text())
+    assert set(shown) <= inside, "the report's pictures go with it"
+    assert len(shown) == 2
     assert "best.safetensors" in inside
     with zipfile.ZipFile(place / "a" / "code.zip") as archive:
         assert {"README.md", "models/network.py"} <= set(archive.namelist())
@@ -132,3 +136,16 @@ def test_audit_exits_by_what_it_finds(place: Path, capsys: pytest.CaptureFixture
     assert audit.main(["--checkpoint", str(place / "seen.safetensors")]) == 1
     assert "BROKEN  trained on 1 validation faces" in capsys.readouterr().out
     assert audit.main(["--checkpoint", str(place / "none.safetensors")]) == 2
+
+
+def test_a_network_for_other_faces_is_warned_about(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy = {**CLEAN, "config": {"preset": "quick", "data": None, "loss": ["l1"]}}
+    save_network(place / "toy.safetensors", build("srcnn"), metadata=toy)
+    argv = _argv(place, "--dry-run")
+    argv[1] = str(place / "toy.safetensors")
+    assert package_submission.main(argv) == 0
+    told = capsys.readouterr().out
+    assert "trained on the embedded synthetic faces" in told
+    assert "the LQ are of 16 px, the network was trained on faces of 32 px" in told

@@ -42,7 +42,7 @@ def test_unknown_flags_are_refused(argv: list[str], capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"lerning_rate": 1.0}, "unknown keys lerning_rate; BaselineConfig"),
+        ({"lerning_rate": 1.0}, "unknown keys lerning_rate: --help"),
         ({"steps": "many"}, "steps: 'many' is no int"),
         ({"steps": True}, "steps: True is no int"),
         ({"seed": None}, "seed: a value is needed"),
@@ -56,6 +56,9 @@ def test_unknown_flags_are_refused(argv: list[str], capsys: pytest.CaptureFixtur
         ({"cap": CAP + 1}, "may only be lowered"),
         ({"val": "pairs"}, "--val needs --data"),
         ({"max_minutes": 0}, "more than 0"),
+        ({"priors": ["parse"]}, "networks of the zoo have none"),
+        ({"model": "srcn"}, "'srcn' is not one of msrresnet-16"),
+        ({"optimiser": "adam"}, "did you mean optimizer?"),
     ],
 )
 def test_bad_values_are_refused(values: dict[str, object], message: str) -> None:

@@ -147,8 +147,8 @@ def test_the_student_stays_or_goes_on_at_its_own_rate(optimizer: str) -> None:
         assert net.student is not None
         before = [value.detach().clone() for value in net.student.parameters()]
         learner.step(maker(crop=8)(0), 0, 1e-3)
-        after = list(net.student.parameters())
-        moved[how] = sum(float((a - b).detach().abs().sum()) for a, b in zip(after, before, strict=True))
+        pairs = zip(net.student.parameters(), before, strict=True)
+        moved[how] = sum(float((a - b).detach().abs().sum()) for a, b in pairs)
     assert moved["frozen"] == 0
     assert moved["slow"] > 0
     assert moved["free"] == pytest.approx(10 * moved["slow"], rel=0.05)

@@ -21,7 +21,7 @@ def test_folders_are_numbered_per_command(run_root: Path) -> None:
 def test_a_folder_with_another_run_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "x" / "mine"
     start_run("a", out).write_config("a", {})
-    with pytest.raises(RunFolderError, match="holds another run: give another --out, or --resume"):
+    with pytest.raises(RunFolderError, match="holds another run: give another --out"):
         start_run("a", out)
 
 
