@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 from fpdf import FPDF
 from fpdf.fonts import FontFace
-
-from data.headers import map_file, parse_header
 
 MARGIN = 20.0
 """mm on every side of the PDF's pages."""
@@ -150,8 +149,8 @@ def _table(pdf: FPDF, block: Table) -> None:
 
 def _picture(pdf: FPDF, block: Picture) -> None:
     width = pdf.w - 2 * MARGIN
-    header = parse_header(map_file(block.path))
-    height = min(block.height, width * header.height / header.width)
+    rows, columns = cv2.imread(str(block.path), cv2.IMREAD_GRAYSCALE).shape  # type: ignore[union-attr]
+    height = min(block.height, width * rows / columns)
     if pdf.get_y() + height + 2 * LINE > pdf.h - MARGIN:  # the caption stays with its picture
         pdf.add_page()
     pdf.image(str(block.path), x=MARGIN, w=width, h=height, keep_aspect_ratio=True)

@@ -28,16 +28,8 @@ from data.degradation import DEGRADATIONS  # noqa: E402
 from data.errors import DataError  # noqa: E402
 from data.folders import write_png  # noqa: E402
 from data.validation import Validation  # noqa: E402
-from evaluation import series  # noqa: E402
 from evaluation.files import decode, list_pictures, scored_pairs  # noqa: E402
 from evaluation.metrics import MetricError  # noqa: E402
-from evaluation.networks import (  # noqa: E402
-    Measures,
-    fitted_niqe,
-    remade,
-    score_network,
-    validation_of,
-)
 from evaluation.pictures import Row, sheet  # noqa: E402
 from evaluation.report import (  # noqa: E402
     ImageScores,
@@ -46,6 +38,14 @@ from evaluation.report import (  # noqa: E402
     score,
     table,
     write_results,
+)
+from evaluation.runs import series  # noqa: E402
+from evaluation.runs.networks import (  # noqa: E402
+    Measures,
+    fitted_niqe,
+    remade,
+    score_network,
+    validation_of,
 )
 from models.artifact import ArtifactError, Loaded, newest_network  # noqa: E402
 from models.device import choose_device  # noqa: E402

@@ -33,7 +33,7 @@ from typing import Any  # noqa: E402
 
 import yaml  # noqa: E402
 
-from evaluation.ablation import (  # noqa: E402
+from evaluation.runs.ablation import (  # noqa: E402
     UnequalRunsError,
     draw_curves,
     is_finished,

@@ -28,9 +28,9 @@ from tqdm import tqdm  # noqa: E402
 from data.errors import DataError, listing  # noqa: E402
 from data.folders import image_name, list_images, read_rgb, write_png  # noqa: E402
 from evaluation.alignment import ALIGNED, alignment  # noqa: E402
-from evaluation.diversity import diversity, restorations  # noqa: E402
 from evaluation.pictures import Row, sheet  # noqa: E402
 from evaluation.report import enlarge  # noqa: E402
+from evaluation.runs.diversity import diversity, restorations  # noqa: E402
 from models.artifact import ArtifactError, newest_network  # noqa: E402
 from models.device import choose_device  # noqa: E402
 from models.ensemble import load_networks  # noqa: E402

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from data.folders import read_rgb
-from evaluation.ablation import (
+from evaluation.runs.ablation import (
     UnequalRunsError,
     draw_curves,
     markdown,

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from data.folders import list_images, read_rgb, write_png
 from data.sources import open_pairs, resize_area
 from data.validation import Validation, fixed_lq
-from evaluation.diversity import diversity, restorations
+from evaluation.runs.diversity import diversity, restorations
 from evaluation.metrics import Image
 from evaluation.niqe import BLOCK, NiqeModel, fit_niqe, niqe
 from evaluation.report import ImageScores, Report, enlarge, score

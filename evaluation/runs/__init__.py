@@ -1,0 +1,1 @@
+"""Evaluation of networks and of the runs that made them; for the entry scripts alone."""
