@@ -12,7 +12,8 @@ from priors.verdict import Check, at_least, at_most
 
 LARGE = 0.01
 """Share of the pixels from which on a true region is scored."""
-RIDGE = 1e-4
+RIDGE = 1e-2
+"""Of the linear map, as a share of the mean variance of the points."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,11 @@ def matched_iou(parse: np.ndarray, truth: np.ndarray) -> float:
 def mapped_nme(points: np.ndarray, landmarks: np.ndarray) -> float:
     """NME (per cent of the eye distance) of landmarks (N,M,2) made of points by a linear map."""
     middle = len(points) // 2
-    inputs = np.concatenate([points.reshape(len(points), -1), np.ones((len(points), 1))], axis=1)
-    wanted = landmarks.reshape(len(landmarks), -1)
-    first = inputs[:middle]
-    gram = first.T @ first + RIDGE * middle * np.eye(first.shape[1])
-    weights = np.linalg.solve(gram, first.T @ wanted[:middle])
-    return nme((inputs[middle:] @ weights).reshape(-1, *landmarks.shape[1:]), landmarks[middle:])
+    inputs, wanted = points.reshape(len(points), -1), landmarks.reshape(len(landmarks), -1)
+    place, goal = inputs[:middle].mean(0), wanted[:middle].mean(0)
+    first = inputs[:middle] - place
+    gram = first.T @ first
+    gram += RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
+    weights = np.linalg.lstsq(gram, first.T @ (wanted[:middle] - goal), rcond=None)[0]
+    mapped = goal + (inputs[middle:] - place) @ weights
+    return nme(mapped.reshape(-1, *landmarks.shape[1:]), landmarks[middle:])
