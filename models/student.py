@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.colour_classes import cheek_colour
+from models.atlas import cheek_colour
 from models.space import PRIOR_CHANNELS, PRIORS
 from models.student_heads import ConvAct, DictHead, HeatHead, ParseHead, Up, pixel_centres
 

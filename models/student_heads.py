@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.colour_classes import colour_classes
+from models.atlas import FEATURES, explain, features_of
 
 SLOPE = 0.1
-PLACE_SIZE = 16
+PLACE_SIZE = 32
 """Side of the parse head's map of usual classes."""
 CHANCE_FLOOR = 1e-3
 """Added to a guessed probability before its logarithm: no class is ever ruled out."""
@@ -78,19 +78,18 @@ class Up(nn.Module):
 
 
 class ParseHead(nn.Module):
-    """Class scores: corrections of what place and colour alone say.
+    """Class scores: corrections of what the teacher's atlas says of the LQ.
 
-    The usual classes of each place (a small map) and their usual colours are learned from the
-    teacher; a few closed-form rounds of EM fit them to the face (models/colour_classes.py).
+    The atlas is the teacher's own (models/atlas.py), on a coarser grid; its EM fits it to the face.
     """
 
     learned_buffers: tuple[str, ...] = ("place", "colour", "variance")
     place: Tensor
-    """(classes, PLACE_SIZE, PLACE_SIZE) log-chance of each class."""
+    """(classes, PLACE_SIZE, PLACE_SIZE) chance of each class, sums to 1."""
     colour: Tensor
-    """(classes, 3) usual colour relative to the cheek."""
+    """(classes, FEATURES) usual features relative to the cheek."""
     variance: Tensor
-    """(classes, 3) variance of the colour within a face."""
+    """(classes, FEATURES) variance of the features within a face."""
 
     def __init__(self, features: int, classes: int) -> None:
         super().__init__()
@@ -98,18 +97,18 @@ class ParseHead(nn.Module):
         self.score = nn.Conv2d(features, classes, 1)
         nn.init.zeros_(self.score.weight)
         nn.init.zeros_(self.score.bias)  # type: ignore[arg-type]
-        self.register_buffer("place", torch.zeros(classes, PLACE_SIZE, PLACE_SIZE))
-        self.register_buffer("colour", torch.zeros(classes, 3))
-        self.register_buffer("variance", torch.full((classes, 3), 0.01))
+        self.register_buffer("place", torch.full((classes, PLACE_SIZE, PLACE_SIZE), 1 / classes))
+        self.register_buffer("colour", torch.zeros(classes, FEATURES))
+        self.register_buffer("variance", torch.full((classes, FEATURES), 0.01))
 
     def forward(self, face: Tensor, half: Tensor) -> Tensor:
         """(B,3,S,S), (B,features,S/2,S/2) -> logits (B,classes,S/2,S/2)."""
-        usual = functional.interpolate(
-            self.place[None], half.shape[-2:], mode="bilinear", align_corners=False
-        )[0]
-        with torch.no_grad():
-            small = functional.avg_pool2d(face, 2)
-            guess = colour_classes(small, usual, self.colour, self.variance).exp()
+        with torch.no_grad(), torch.autocast(face.device.type, enabled=False):
+            usual = functional.interpolate(
+                self.place[None], half.shape[-2:], mode="bilinear", align_corners=False
+            )[0]
+            small = functional.avg_pool2d(face.float(), 2)
+            guess = explain(features_of(small), usual, self.colour, self.variance).posterior
         decoded = self.join(torch.cat([half, guess.to(half.dtype)], 1))
         return self.score(decoded) + (guess + CHANCE_FLOOR).log()
 

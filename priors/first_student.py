@@ -9,16 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.colour_classes import usual_colours
 from models.student import Student
 from models.student_heads import HeatHead
 from priors.dictionary import PatchCodes
 from priors.heat import FIT_SIZE, PointModel
-from priors.lessons import Teachers, as_input, at_side
+from priors.lessons import Teachers, as_input
 from priors.parse import ParseAtlas
 
-USUAL_SIDE = 64
-"""Side at which the usual classes and colours are taken."""
 POINT_PIXELS = 128.0
 RIDGE = 1.0
 """Weight of the ridge of the shape map, in squared pixels at 128."""
@@ -37,7 +34,7 @@ def new_student(teachers: Teachers, faces: np.ndarray, *, size: int, seed: int) 
     both = np.concatenate([faces, faces[:, :, ::-1]])
     buffers = dict(student.named_buffers())
     if teachers.parse is not None:
-        place_classes(buffers, teachers.parse, both)
+        place_classes(buffers, teachers.parse)
     if teachers.heat is not None:
         head = student.heads["heat"]
         assert isinstance(head, HeatHead)
@@ -48,16 +45,13 @@ def new_student(teachers: Teachers, faces: np.ndarray, *, size: int, seed: int) 
     return student
 
 
-def place_classes(buffers: Mapping[str, Tensor], teacher: ParseAtlas, faces: np.ndarray) -> None:
-    """Fill the parse head's usual places and colours from what the teacher says of faces."""
-    classes = torch.from_numpy(teacher.maps(faces, USUAL_SIDE))
-    small = torch.cat([as_input(at_side(face, USUAL_SIDE), USUAL_SIDE) for face in faces])
+def place_classes(buffers: Mapping[str, Tensor], teacher: ParseAtlas) -> None:
+    """Fill the parse head's atlas from the teacher's."""
     place = buffers["heads.parse.place"]
-    chance = functional.interpolate(classes, place.shape[1:], mode="area").mean(0)
-    place.copy_((chance + 1e-3).log())
-    colour, variance = usual_colours(small, classes)
-    buffers["heads.parse.colour"].copy_(colour)
-    buffers["heads.parse.variance"].copy_(variance)
+    chance = torch.from_numpy(teacher.chance)[None]
+    place.copy_(functional.interpolate(chance, place.shape[1:], mode="area")[0])
+    buffers["heads.parse.colour"].copy_(torch.from_numpy(teacher.mean))
+    buffers["heads.parse.variance"].copy_(torch.from_numpy(teacher.variance))
 
 
 def place_points(head: HeatHead, teacher: PointModel) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from skimage.color import rgb2lab
 
-from models.colour_classes import colour_classes, usual_colours
+from models.atlas import explain, features_of, lab
 from models.size import count
 from models.space import PRIOR_CHANNELS, PRIORS
 from models.student import Student, student_input
@@ -33,7 +35,7 @@ def test_maps_have_shape_and_range(student: Student, size: int) -> None:
 def test_size_is_within_the_budget_and_counts_learned_buffers(student: Student) -> None:
     counted = count(student)
     buffers = sum(b.numel() for b in student.buffers())
-    parse, heat, codes = 12 * 16 * 16 + 2 * 12 * 3, 26 * 2 + 26 * 11 * 11, 512 * 8
+    parse, heat, codes = 12 * 32 * 32 + 2 * 12 * 4, 26 * 2 + 26 * 11 * 11, 512 * 8
     assert counted.learned_buffers == buffers == parse + heat + codes
     assert counted.total <= 230_000
 
@@ -128,26 +130,24 @@ def test_expected_code_and_confidence_follow_the_scores() -> None:
     assert codes[8] == pytest.approx(1.0)
 
 
-def test_colour_classes_find_a_region_that_the_atlas_only_suggests() -> None:
+def test_the_atlas_finds_a_region_that_it_only_suggests() -> None:
     face = torch.full((1, 3, 32, 32), 0.8)
     face[:, :, :, :20] = 0.2
     chance = torch.full((2, 32, 32), 0.3)
     chance[0, :, :16] = 0.7
     chance[1] = 1 - chance[0]
-    usual = torch.tensor([[0.0, 0.0, 0.0], [0.3, 0.0, 0.0]])
-    found = colour_classes(face, chance.log(), usual, torch.full((2, 3), 0.02)).exp()
+    usual = torch.tensor([[0.0, 0.0, 0.0, 0.0], [0.6, 0.0, 0.0, 0.0]])
+    found = explain(features_of(face), chance, usual, torch.full((2, 4), 0.02)).posterior
     torch.testing.assert_close(found.sum(1), torch.ones(1, 32, 32))
-    assert found[0, 0, :, :20].min() > 0.5 > found[0, 0, :, 20:].max()
+    assert found[0, 0, :, :19].min() > 0.5 > found[0, 0, :, 21:].max()
 
 
-def test_usual_colours_are_those_of_the_classes_relative_to_the_cheek() -> None:
-    face = torch.full((1, 3, 32, 32), 0.6)
-    face[:, :, :8] = 0.1
-    classes = torch.zeros(1, 2, 32, 32)
-    classes[:, 0, :8], classes[:, 1, 8:] = 1, 1
-    mean, variance = usual_colours(face, classes)
-    torch.testing.assert_close(mean[:, 0], torch.tensor([-0.5, 0.0]), atol=1e-5, rtol=0)
-    assert variance.max() < 1e-3
+def test_lab_is_that_of_an_independent_implementation() -> None:
+    face = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    face[0, :, :4] *= 0.02
+    for one, found in zip(face, lab(face), strict=True):
+        wanted = rgb2lab(one.permute(1, 2, 0).numpy()) / 100
+        np.testing.assert_allclose(found.permute(1, 2, 0).numpy(), wanted, atol=1e-3)
 
 
 def test_student_input_keeps_range_and_leaves_the_right_size_alone() -> None:

@@ -1,0 +1,141 @@
+"""Regions of a face from a probabilistic atlas, in closed form: teacher and student share it.
+
+As in atlas segmentation of brain images (Van Leemput et al. 1999): the atlas says where each class
+tends to be and what colour it tends to have relative to the cheek; a few rounds of MAP-EM give each
+face its own colours. Everything is a pure function of tensors, float32 inside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+GRID = 64
+"""Side at which the numbers of pixels below are meant; they follow the side of the features."""
+FEATURES = 4
+"""Lab and texture."""
+ROUNDS = 6
+COLOUR_PIXELS = 25.0
+"""Weight of the atlas' colour in a face's own, in pixels at GRID."""
+VARIANCE_FLOOR = 3e-4
+EVIDENCE = 0.5
+"""Exponent of the colour likelihood: neighbouring pixels are not independent."""
+EVIDENCE_BLUR = 0.7
+"""Blur of the log-likelihood in pixels at GRID."""
+TEXTURE, TEXTURE_SIGMA = 0.12, 1.2
+"""Weight of the log of the local variance of light, and its window in pixels at GRID."""
+CHEEKS = (0.37, 0.63, 0.48, 0.63)
+"""Left, right, top and bottom of the cheeks and nose, as shares of the side."""
+TO_XYZ = (
+    (0.412453, 0.357580, 0.180423),
+    (0.212671, 0.715160, 0.072169),
+    (0.019334, 0.119193, 0.950227),
+)
+"""sRGB primaries, D65."""
+WHITE = (0.950456, 1.0, 1.088754)
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What EM says of faces: class posteriors (N,K,S,S), colours and their variance (N,K,D)."""
+
+    posterior: Tensor
+    mean: Tensor
+    variance: Tensor
+
+
+def cheek_box(maps: Tensor) -> Tensor:
+    """The cheeks (B, C, h, w) of maps (B, C, S, S) of aligned faces."""
+    left, right, top, bottom = (round(share * maps.shape[-1]) for share in CHEEKS)
+    return maps[:, :, top:bottom, left:right]
+
+
+def cheek_colour(x: Tensor) -> Tensor:
+    """Mean colour (B, C, 1, 1) of the cheeks of aligned faces (B, C, S, S)."""
+    return cheek_box(x).mean((2, 3), keepdim=True)
+
+
+def lab(face: Tensor) -> Tensor:
+    """CIE Lab / 100 (B, 3, h, w) of sRGB faces (B, 3, h, w) in [0, 1]."""
+    linear = torch.where(face <= 0.04045, face / 12.92, ((face + 0.055) / 1.055) ** 2.4)
+    matrix = torch.tensor(TO_XYZ, device=face.device) / torch.tensor(
+        WHITE, device=face.device
+    ).unsqueeze(1)
+    xyz = torch.einsum("oc,bchw->bohw", matrix, linear)
+    root = torch.where(xyz > 0.008856, xyz.clamp_min(1e-6) ** (1 / 3), 7.787 * xyz + 16 / 116)
+    x, y, z = root.split(1, 1)
+    return torch.cat([1.16 * y - 0.16, 5 * (x - y), 2 * (y - z)], 1)
+
+
+def features_of(face: Tensor) -> Tensor:
+    """Lab and texture (B, 4, S, S) relative to the cheek, of RGB faces (B, 3, S, S) in [0, 1]."""
+    colour = lab(face.float())
+    light = colour[:, :1]
+    sigma = TEXTURE_SIGMA * face.shape[-1] / GRID
+    mean, square = blur(torch.cat([light, light * light], 1), sigma).split(1, 1)
+    texture = TEXTURE * ((square - mean * mean).clamp_min(0) + 1e-4).log()
+    features = torch.cat([colour, texture], 1)
+    cheeks = cheek_box(features).flatten(2).sort(2).values
+    return features - cheeks[:, :, cheeks.shape[2] // 2, None, None]
+
+
+def blur(maps: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of (..., S, S) with replicated borders; sigma in pixels."""
+    radius = max(1, round(3 * sigma))
+    grid = torch.arange(-radius, radius + 1, dtype=maps.dtype, device=maps.device)
+    kernel = torch.exp(-((grid / sigma) ** 2) / 2)
+    kernel = kernel / kernel.sum()
+    flat = maps.reshape(-1, 1, *maps.shape[-2:])
+    flat = functional.pad(flat, (radius, radius, radius, radius), mode="replicate")
+    flat = functional.conv2d(
+        functional.conv2d(flat, kernel[None, None, None]), kernel[None, None, :, None]
+    )
+    return flat.reshape(maps.shape)
+
+
+def smooth_moments(features: Tensor) -> Tensor:
+    """Features and their squares (N, 2D, S, S), blurred.
+
+    A log-likelihood is linear in them, so blurring them once blurs every log-likelihood.
+    """
+    sigma = EVIDENCE_BLUR * features.shape[-1] / GRID
+    return blur(torch.cat([features, features * features], 1), sigma)
+
+
+def posterior(moments: Tensor, chance: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+    """Class probabilities (N, K, S, S) of faces whose colours (N, K, D) are known."""
+    weights = torch.cat([mean / variance, -0.5 / variance], 2)
+    constant = -0.5 * (mean**2 / variance + variance.log()).sum(2, keepdim=True)
+    likelihood = weights @ moments.flatten(2) + constant
+    score = EVIDENCE * likelihood + chance.flatten(1).clamp_min(1e-8).log()
+    return score.softmax(1).unflatten(2, moments.shape[-2:])
+
+
+def explain(features: Tensor, chance: Tensor, mean: Tensor, variance: Tensor) -> Explained:
+    """MAP-EM of one Gaussian colour per class and face.
+
+    Args:
+        features: (N, D, S, S). chance: (K, S, S). mean, variance: (K, D) of the atlas.
+    Returns:
+        posteriors and the faces' own colours after ROUNDS rounds.
+    """
+    count, dims, side, _ = features.shape
+    usual = COLOUR_PIXELS * (side / GRID) ** 2
+    flat = features.flatten(2)
+    sums = torch.cat([flat, flat * flat], 1).transpose(1, 2)  # (N, P, 2D)
+    moments = smooth_moments(features)
+    own_mean, own_var = (t.expand(count, -1, -1) for t in (mean, variance))
+    classes = chance.expand(count, -1, -1, -1)
+    for _ in range(ROUNDS):
+        classes = posterior(moments, chance, own_mean, own_var)
+        share = classes.flatten(2)
+        area = share.sum(2, keepdim=True)
+        first, second = (share @ sums).split(dims, 2)
+        own_mean = (first + usual * mean) / (area + usual)
+        scatter = second - 2 * own_mean * first + area * own_mean**2
+        own_var = (scatter + usual * variance) / (area + usual)
+        own_var = own_var.clamp_min(VARIANCE_FLOOR)
+    return Explained(classes, own_mean, own_var)
