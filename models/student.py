@@ -100,7 +100,7 @@ class Student(nn.Module):
         Args:
             x: (B, 3, S, S) LQ face in [0, 1], S a multiple of 8.
         Returns:
-            parse (B,12,S/2,S/2), heat (B,26,S/2,S/2), dict (B,512,S/2,S/2).
+            parse (B,12,S/2,S/2), heat the points themselves (B,26,2), dict (B,512,S/2,S/2).
         """
         half = self.features(x)
         return {prior: head(x, half) for prior, head in self.heads.items()}
@@ -108,4 +108,5 @@ class Student(nn.Module):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """(B, 3, S, S) in [0, 1] -> maps of each asked prior, float32 (B, C, S, S)."""
         scores = self.logits(x)
-        return {prior: self.heads[prior].maps(scores[prior]) for prior in self.priors}  # type: ignore[operator]
+        size = x.shape[-1]
+        return {prior: self.heads[prior].maps(scores[prior], size) for prior in self.priors}  # type: ignore[operator]

@@ -9,22 +9,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.atlas import FEATURES, explain, features_of
+from models.points import GRID, find_points, grey_of
 
 SLOPE = 0.1
 PLACE_SIZE = 32
 """Side of the parse head's map of usual classes."""
 CHANCE_FLOOR = 1e-3
 """Added to a guessed probability before its logarithm: no class is ever ruled out."""
-PATCH, PATCH_GRID = 11, 64
-"""Side of the points' patches, and of the half-size face for which they are."""
-CONTRAST_FLOOR = 1e-2
-"""Squared contrast of a patch below which a correlation fades."""
-FIRST_GAIN, FIRST_SHAPE = 5.0, 0.5
-"""Of a correlation in a response, and of a point's own move in the shape."""
+PATCH, MOVES = 21, 24
+"""Side of the points' patches, and moves of their shape."""
+STEP, LARGEST = 1 / 128, 6.0
+"""What a small correction of 1 means, as a share of the side, and the largest in such steps."""
 HEAT_SIGMA = 2.0 / 128
 """Standard deviation of a drawn heat peak, as a share of the side (2 px at 128)."""
-WINDOW_SIGMA = 8.0 / 128
-"""Standard deviation of the window around a point's mean place, as a share of the side."""
 
 
 def pixel_centres(size: int, like: Tensor) -> Tensor:
@@ -112,74 +109,52 @@ class ParseHead(nn.Module):
         decoded = self.join(torch.cat([half, guess.to(half.dtype)], 1))
         return self.score(decoded) + (guess + CHANCE_FLOOR).log()
 
-    def maps(self, logits: Tensor) -> Tensor:
+    def maps(self, logits: Tensor, _size: int) -> Tensor:
         """Logits -> class probabilities (B, classes, S, S)."""
         return doubled(logits.float()).softmax(1)
 
 
-def correlation(grey: Tensor, patches: Tensor) -> Tensor:
-    """Normalised cross-correlation (B, N, h, w) in [-1, 1] of patches (N, k, k) over (B, 1, h, w).
-
-    The patches are shrunk or enlarged from a grid of PATCH_GRID pixels to one of h.
-    """
-    width = max(3, round(patches.shape[-1] * grey.shape[-1] / PATCH_GRID) // 2 * 2 + 1)
-    kernels = patches[:, None]
-    if width != patches.shape[-1]:
-        kernels = functional.interpolate(kernels, (width, width), mode="area")
-    kernels = kernels - kernels.mean((2, 3), keepdim=True)
-    kernels = kernels / (kernels.square().sum((2, 3), keepdim=True) + 1e-8).sqrt()
-    padded = functional.pad(grey, (width // 2,) * 4, mode="replicate")
-    mean = functional.avg_pool2d(padded, width, 1)
-    energy = width**2 * (functional.avg_pool2d(padded**2, width, 1) - mean**2)
-    return functional.conv2d(padded, kernels) / (energy.clamp_min(0) + CONTRAST_FLOOR).sqrt()
-
-
 class HeatHead(nn.Module):
-    """One response per point at half size; its peak inside the point's window is the point.
+    """The teacher's search for points (models/points.py) on the LQ, and learned corrections.
 
-    A response starts as the correlation with the average patch around the point, which comes from
-    the teacher like the mean places; the features add to it. A linear map of all the points then
-    keeps them in the shape of a face.
+    A point's correction is read from the features around it.
     """
 
-    learned_buffers: tuple[str, ...] = ("mean_points", "patches")
+    learned_buffers: tuple[str, ...] = ("mean_points", "patches", "basis", "hold")
     mean_points: Tensor
-    """(points, 2) shares of the side."""
+    """(points, 2) pixels at models.points.GRID."""
     patches: Tensor
-    """(points, PATCH, PATCH) grey patches on a grid of PATCH_GRID pixels."""
+    """(points, PATCH, PATCH) average grey patches."""
+    basis: Tensor
+    """(MOVES, points, 2) moves of the shape."""
+    hold: Tensor
+    """(MOVES,) how strongly each is held back."""
 
     def __init__(self, features: int, points: int) -> None:
         super().__init__()
-        self.score = nn.Conv2d(features, points, 1)
-        self.gain = nn.Parameter(torch.tensor(FIRST_GAIN))
-        self.shape = nn.Linear(2 * points, 2 * points, bias=False)
-        nn.init.zeros_(self.score.weight)
-        nn.init.zeros_(self.score.bias)  # type: ignore[arg-type]
-        with torch.no_grad():
-            self.shape.weight.copy_(FIRST_SHAPE * torch.eye(2 * points))
-        spread = torch.linspace(0.2, 0.8, points)
+        self.offset = nn.Conv1d(features, 2, 1)
+        nn.init.zeros_(self.offset.weight)
+        nn.init.zeros_(self.offset.bias)  # type: ignore[arg-type]
+        spread = torch.linspace(0.2, 0.8, points) * GRID
         self.register_buffer("mean_points", torch.stack([spread, spread.flip(0)], 1))
         self.register_buffer("patches", torch.zeros(points, PATCH, PATCH))
+        self.register_buffer("basis", torch.zeros(MOVES, points, 2))
+        self.register_buffer("hold", torch.ones(MOVES))
 
     def forward(self, face: Tensor, half: Tensor) -> Tensor:
-        """(B,3,S,S), (B,features,S/2,S/2) -> responses (B,points,S/2,S/2)."""
-        grey = functional.avg_pool2d(face.float().mean(1, keepdim=True), 2)
-        return self.score(half) + self.gain * correlation(grey, self.patches)
+        """(B,3,S,S), (B,features,S/2,S/2) -> points (B,points,2), shares of the side."""
+        with torch.no_grad(), torch.autocast(face.device.type, enabled=False):
+            model = (self.mean_points, self.patches, self.basis, self.hold)
+            found = (find_points(grey_of(face), *model) + 0.5) / GRID
+        around = functional.grid_sample(
+            half.float(), 2 * found[:, :, None] - 1, align_corners=False, padding_mode="border"
+        )
+        offset = self.offset(around[..., 0]).transpose(1, 2).float()
+        return found + STEP * LARGEST * torch.tanh(offset / LARGEST)
 
-    def points(self, logits: Tensor) -> Tensor:
-        """Responses -> points (B, points, 2) as shares of the side, x then y."""
-        side = logits.shape[-1]
-        centres = pixel_centres(side, logits)
-        away = [((centres - self.mean_points[:, a, None]) / WINDOW_SIGMA) ** 2 / 2 for a in (0, 1)]
-        window = away[1][:, :, None] + away[0][:, None, :]
-        chance = (logits.float() - window).flatten(2).softmax(2).view_as(logits)
-        peaks = torch.stack([chance.sum(2) @ centres, chance.sum(3) @ centres], 2)
-        moved = self.shape((peaks - self.mean_points).flatten(1))
-        return self.mean_points + moved.view_as(peaks)
-
-    def maps(self, logits: Tensor) -> Tensor:
-        """Responses -> heat maps (B, points, S, S) in [0, 1], one Gaussian peak each."""
-        return draw_points(self.points(logits), 2 * logits.shape[-1])
+    def maps(self, points: Tensor, size: int) -> Tensor:
+        """Points -> heat maps (B, points, size, size) in [0, 1], one Gaussian peak each."""
+        return draw_points(points, size)
 
 
 class DictHead(nn.Module):
@@ -205,6 +180,6 @@ class DictHead(nn.Module):
         entropy = -(share * chance).sum(1, keepdim=True)
         return torch.cat([code, 1 - entropy / math.log(max(2, logits.shape[1]))], 1)
 
-    def maps(self, logits: Tensor) -> Tensor:
+    def maps(self, logits: Tensor, _size: int) -> Tensor:
         """Logits -> (B, code_dim + 1, S, S), the half-size codes enlarged bilinearly."""
         return doubled(self.codes(logits))

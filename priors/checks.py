@@ -82,13 +82,13 @@ def look(fitted: FittedPriors, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -
 
 def predict(fitted: FittedPriors, lq: torch.Tensor) -> dict[str, torch.Tensor]:
     """What the student says of (B, 3, S, S): class ids, points as shares, codes at half size."""
-    scores = fitted.student.logits(lq)
+    scores, size = fitted.student.logits(lq), fitted.info.size
     heads = fitted.student.heads
     told = {}
     if "parse" in scores:
-        told["parse"] = heads["parse"].maps(scores["parse"]).argmax(1)  # type: ignore[operator]
+        told["parse"] = heads["parse"].maps(scores["parse"], size).argmax(1)  # type: ignore[operator]
     if "heat" in scores:
-        told["heat"] = heads["heat"].points(scores["heat"])  # type: ignore[operator]
+        told["heat"] = scores["heat"]
     if "dict" in scores:
         codes = heads["dict"].codes(scores["dict"])  # type: ignore[operator]
         told["dict"], told["sure"] = codes[:, :CODE_DIM], codes[:, CODE_DIM:]

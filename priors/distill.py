@@ -7,20 +7,17 @@ import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from models.student import Student
 from priors.first_student import POINT_PIXELS, new_student
-from priors.lessons import Lesson, Lessons, at_side
+from priors.lessons import Lesson, Lessons
 
 LOG = logging.getLogger(__name__)
 
 RATE, WARMUP = 5e-3, 20
-FIRST_FACES, FIRST_SIDE = 100, 128
-"""Faces, and their side, from which the untrained student is set up."""
 SMOOTHING = 0.1
 
 
@@ -63,7 +60,7 @@ def lesson_loss(student: Student, lesson: Lesson, step: int) -> Tensor:
         total = total + parse_loss(student.heads["parse"](lesson.lq, half), lesson.parse)
     if lesson.points is not None:
         head = student.heads["heat"]
-        total = total + heat_loss(head.points(head(lesson.lq, half)), lesson.points)  # type: ignore[operator]
+        total = total + heat_loss(head(lesson.lq, half), lesson.points)
     if lesson.codes is not None:
         head = student.heads["dict"]
         top, left = step % 2, step // 2 % 2
@@ -76,9 +73,7 @@ def lesson_loss(student: Student, lesson: Lesson, step: int) -> Tensor:
 
 def distill(lessons: Lessons, steps: int, device: torch.device | str = "cpu") -> Student:
     """A student trained for `steps` lessons with Adam; deterministic by the lessons' seed."""
-    count = min(FIRST_FACES, len(lessons.source))
-    faces = np.stack([at_side(lessons.source.image(i), FIRST_SIDE) for i in range(count)])
-    student = new_student(lessons.teachers, faces, size=lessons.size, seed=lessons.seed)
+    student = new_student(lessons.teachers, seed=lessons.seed)
     student = student.to(device).train()
     optimiser = torch.optim.Adam(student.parameters(), lr=RATE, betas=(0.9, 0.99))
     began = time.perf_counter()

@@ -15,23 +15,20 @@ import cv2
 import numpy as np
 import torch
 
+from models.points import GRID, RADIUS, find_points, fit_shapes, search, windows
 from models.student_heads import draw_points
 
 POINTS = 26
-FIT_SIZE = 128
+FIT_SIZE = GRID
 """Side at which points are searched; distances below are pixels at this side."""
 APART = 8.0
 """Least distance between chosen points."""
-RADIUS = 10
-"""Patches are 21 x 21."""
-REACH = 6
-"""How far one search step may move a point."""
-PULL = 3e-3
-"""What a squared pixel away from the shape's present place costs in correlation."""
+MODES = 20
+"""Most modes of the shape beyond the similarity."""
 STIFFNESS = 3.0
 """Weight of the shape modes' own variance against the found places."""
 KEPT_VARIANCE = 0.9
-FIT_ROUNDS, FACE_ROUNDS = 4, 4
+FIT_ROUNDS = 4
 MOST_FACES = 200
 CHUNK = 16
 
@@ -46,26 +43,22 @@ class PointModel:
     """(N,) index of each point's mirror partner (its own on the midline)."""
     patches: np.ndarray
     """(N, 21, 21) average grey patches."""
-    modes: np.ndarray
-    """(M, N, 2) unit shape modes."""
-    spread: np.ndarray
-    """(M,) variance along each mode."""
+    basis: np.ndarray
+    """(4 + MODES, N, 2) moves of the shape: the similarity, then its own modes, then zeros."""
+    hold: np.ndarray
+    """(4 + MODES,) how strongly each is held back."""
 
     def points(self, faces: np.ndarray) -> np.ndarray:
         """Points (B, N, 2) as shares of the side of HQ faces (B, S, S, 3) uint8 RGB."""
-        found = []
-        for i in range(0, len(faces), CHUNK):
-            grey = grey_faces(faces[i : i + CHUNK])
-            places = np.broadcast_to(self.mean, (len(grey), *self.mean.shape))
-            for _ in range(FACE_ROUNDS):
-                places = self.step(grey, places)
-            found.append(places)
+        model = [
+            torch.from_numpy(np.asarray(part, np.float32))
+            for part in (self.mean, self.patches, self.basis, self.hold)
+        ]
+        found = [
+            find_points(torch.from_numpy(grey_faces(faces[i : i + CHUNK])), *model).numpy()
+            for i in range(0, len(faces), CHUNK)
+        ]
         return ((np.concatenate(found) + 0.5) / FIT_SIZE).astype(np.float32)
-
-    def step(self, grey: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """Search around places (B, N, 2) in grey (B, S, S), then fit the shape."""
-        found, trust = search(grey, places, self.patches)
-        return fit_shapes(found, trust, self.mean, self.modes, self.spread)
 
 
 def grey_faces(faces: np.ndarray) -> np.ndarray:
@@ -131,75 +124,6 @@ def with_mirrors(left: list[tuple[float, float]], middle: float) -> tuple[np.nda
     return np.array(places, np.float32), np.array(swap)
 
 
-def windows(grey: np.ndarray, places: np.ndarray, radius: int) -> np.ndarray:
-    """Square windows (B, N, 2r+1, 2r+1) of grey (B, S, S) around the pixels nearest to places."""
-    pad = radius + 2 * REACH
-    padded = np.pad(grey, ((0, 0), (pad, pad), (pad, pad)), mode="edge")
-    side = 2 * radius + 1
-    views = np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(1, 2))
-    corner = np.clip(np.rint(places).astype(int) + pad - radius, 0, views.shape[1] - 1)
-    return views[np.arange(len(grey))[:, None], corner[..., 1], corner[..., 0]]
-
-
-def search(
-    grey: np.ndarray, places: np.ndarray, patches: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Best match of each patch within REACH of its place.
-
-    Args:
-        grey: (B, S, S). places: (B, N, 2) pixels. patches: (N, 21, 21).
-    Returns:
-        found (B, N, 2), to a fraction of a pixel, and trust (B, N) in [0.0025, 1], its correlation
-        squared.
-    """
-    centre = np.rint(places)
-    area = windows(grey, places, RADIUS + REACH)
-    kernels = patches - patches.mean((1, 2), keepdims=True)
-    kernels = kernels / (np.linalg.norm(kernels, axis=(1, 2), keepdims=True) + 1e-6)
-    match = correlate(area, kernels)
-    steps = np.arange(-REACH, REACH + 1, dtype=np.float32)
-    score = match - PULL * (steps[:, None] ** 2 + steps**2)
-    best = score.reshape(*score.shape[:2], -1).argmax(-1)
-    row, column = np.unravel_index(best, score.shape[2:])
-    trust = np.take_along_axis(match.reshape(*match.shape[:2], -1), best[..., None], -1)[..., 0]
-    shift = np.stack(
-        [
-            column - REACH + vertex(score, row, column, 1),
-            row - REACH + vertex(score, row, column, 0),
-        ],
-        -1,
-    )
-    return (centre + shift).astype(np.float32), np.clip(trust, 0.05, 1) ** 2
-
-
-def correlate(area: np.ndarray, kernels: np.ndarray) -> np.ndarray:
-    """Normalised cross-correlation (B, N, 2R+1, 2R+1) of unit kernels (N, k, k) over areas."""
-    side = kernels.shape[-1]
-    count = side * side
-    out = np.empty((*area.shape[:2], 2 * REACH + 1, 2 * REACH + 1), np.float32)
-    for b, n in np.ndindex(*area.shape[:2]):
-        patch = np.ascontiguousarray(area[b, n])
-        product = cv2.filter2D(patch, cv2.CV_32F, kernels[n])[RADIUS:-RADIUS, RADIUS:-RADIUS]
-        box = cv2.boxFilter(patch, cv2.CV_32F, (side, side))[RADIUS:-RADIUS, RADIUS:-RADIUS]
-        square = cv2.sqrBoxFilter(patch, cv2.CV_32F, (side, side))[RADIUS:-RADIUS, RADIUS:-RADIUS]
-        out[b, n] = product / np.sqrt(count * np.maximum(square - box * box, 1e-5))
-    return out
-
-
-def vertex(score: np.ndarray, row: np.ndarray, column: np.ndarray, axis: int) -> np.ndarray:
-    """Sub-pixel offset in [-.5, .5] of the parabola through a peak and its two neighbours."""
-    last = score.shape[-1] - 1
-    at = [np.clip(row, 1, last - 1), column] if axis == 0 else [row, np.clip(column, 1, last - 1)]
-    first, second = np.indices(row.shape)
-    below, peak, above = (
-        score[first, second, at[0] + (step if axis == 0 else 0), at[1] + (step if axis else 0)]
-        for step in (-1, 0, 1)
-    )
-    bend = below - 2 * peak + above
-    safe = np.where(bend < -1e-6, bend, -1.0)
-    return np.where(bend < -1e-6, np.clip((below - above) / (2 * safe), -0.5, 0.5), 0.0)
-
-
 def similarity_modes(mean: np.ndarray) -> np.ndarray:
     """Orthonormal moves (4, N, 2) of points (N, 2): two shifts, scale, rotation."""
     centred = mean - mean.mean(0)
@@ -210,24 +134,18 @@ def similarity_modes(mean: np.ndarray) -> np.ndarray:
     return moves / np.linalg.norm(moves, axis=(1, 2), keepdims=True)
 
 
-def fit_shapes(
-    found: np.ndarray, trust: np.ndarray, mean: np.ndarray, modes: np.ndarray, spread: np.ndarray
-) -> np.ndarray:
-    """Shapes (B, N, 2) nearest to found places: mean + similarity + modes, weighted by trust.
+def held(mean: np.ndarray, modes: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Basis (4 + MODES, N, 2) of the shape's moves and how strongly each is held (4 + MODES,).
 
     Modes are held by STIFFNESS x (mean variance of the modes) / (variance of the mode).
     """
-    basis = np.concatenate([similarity_modes(mean), modes])
-    flat = basis.reshape(len(basis), -1).astype(np.float64)
-    hold = np.full(len(basis), 1e-6)
+    basis = np.zeros((4 + MODES, *mean.shape), np.float32)
+    hold = np.ones(4 + MODES, np.float32)
+    basis[:4], hold[:4] = similarity_modes(mean), 1e-6
     if len(modes):
-        hold[4:] = STIFFNESS * spread.mean() / np.maximum(spread, 1e-6)
-    weight = np.repeat(trust, 2, axis=1).astype(np.float64)
-    moved = (found - mean).reshape(len(found), -1)
-    left = np.einsum("ip,bp,jp->bij", flat, weight, flat) + np.diag(hold)
-    right = (weight * moved) @ flat.T
-    amount = np.linalg.solve(left, right[..., None])[..., 0]
-    return (mean + (amount @ flat).reshape(found.shape)).astype(np.float32)
+        basis[4 : 4 + len(modes)] = modes
+        hold[4 : 4 + len(modes)] = STIFFNESS * spread.mean() / np.maximum(spread, 1e-6)
+    return basis, hold
 
 
 def learn_modes(shapes: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -240,6 +158,7 @@ def learn_modes(shapes: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.nd
     values, vectors = values[::-1].clip(0), vectors[:, ::-1]
     share = np.cumsum(values) / max(values.sum(), 1e-12)
     kept = int(np.searchsorted(share, KEPT_VARIANCE)) + 1 if values.sum() > 1e-9 else 0
+    kept = min(kept, MODES)
     return vectors.T[:kept].reshape(kept, *mean.shape), values[:kept]
 
 
@@ -259,16 +178,34 @@ def fit_points(faces: np.ndarray, rng: np.random.Generator, count: int = POINTS)
     mean, swap = choose_points((average + average[:, ::-1]) / 2, count)
     both = np.concatenate([grey, grey[..., ::-1]])
     places = np.broadcast_to(mean, (len(grey), *mean.shape)).astype(np.float32)
-    modes, spread = np.zeros((0, *mean.shape)), np.zeros(0)
+    basis, hold = held(mean, np.zeros((0, *mean.shape)), np.zeros(0))
     for _ in range(FIT_ROUNDS):
         shapes = np.concatenate([places, mirrored(places, swap)])
-        patches = normalised(windows(both, shapes, RADIUS)).mean(0)
-        found, trust = search(grey, places, patches)
+        cut = windows(torch.from_numpy(both), torch.from_numpy(shapes), RADIUS).numpy()
+        patches = normalised(cut).mean(0)
+        found, trust = searched(grey, places, patches)
         shapes = np.concatenate([found, mirrored(found, swap)])
-        modes, spread = learn_modes(shapes, mean)
-        places = fit_shapes(found, trust, mean, modes, spread)
+        basis, hold = held(mean, *learn_modes(shapes, mean))
+        model = (torch.from_numpy(np.asarray(a, np.float32)) for a in (mean, basis, hold))
+        places = fit_shapes(torch.from_numpy(found), torch.from_numpy(trust), *model).numpy()
     middle = np.concatenate([places, mirrored(places, swap)]).mean(0)
-    return PointModel(mean=middle, swap=swap, patches=patches, modes=modes, spread=spread)
+    return PointModel(mean=middle, swap=swap, patches=patches, basis=basis, hold=hold)
+
+
+def searched(
+    grey: np.ndarray, places: np.ndarray, patches: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """`models.points.search` of many faces, some at a time."""
+    parts = [
+        search(
+            torch.from_numpy(grey[i : i + CHUNK]),
+            torch.from_numpy(places[i : i + CHUNK]),
+            torch.from_numpy(patches),
+        )
+        for i in range(0, len(grey), CHUNK)
+    ]
+    found, trust = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+    return found, trust
 
 
 def normalised(patches: np.ndarray) -> np.ndarray:

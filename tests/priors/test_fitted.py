@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from models.network import FaceSR
+from models.size import count
 from models.student import Student
 from priors import fitted as fitting
 from priors.checks import check
@@ -132,13 +133,13 @@ def test_a_student_with_fewer_priors_is_filled_and_a_foreign_one_refused(
         fitted.load_into(Student(("dict",), codes=16))
 
 
-def test_no_tensor_of_a_teacher_is_in_a_student(fitted: FittedPriors) -> None:
-    teachers = fitted.teachers
+def test_what_a_student_keeps_of_its_teachers_is_counted(fitted: FittedPriors) -> None:
+    teachers, student = fitted.teachers, fitted.student
     assert teachers.parse is not None
-    assert teachers.heat is not None
     shapes = {v.shape for v in fitted.student_state().values()}
-    for array in (teachers.parse.chance, teachers.heat.patches, teachers.heat.modes):
-        assert torch.Size(array.shape) not in shapes
+    assert torch.Size(teachers.parse.chance.shape) not in shapes, "it has a coarser atlas"
+    stored = sum(value.numel() for value in fitted.student_state().values())
+    assert stored == count(student).total
     assert hasattr(FaceSR, "prior_maps")  # its only source of maps is its own student
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from priors.fitted import FittedPriors
-from priors.heat import PointModel, choose_points, draw_heat, vertex
+from priors.heat import PointModel, choose_points, draw_heat
 from tests.priors.conftest import Faces
 
 
@@ -68,11 +68,3 @@ def test_chosen_points_are_as_many_as_asked_for(count: int) -> None:
     places, swap = choose_points(face, count)
     assert len(places) == len(swap) == count
     np.testing.assert_allclose(places[swap, 0], 127 - places[:, 0])
-
-
-def test_vertex_of_a_parabola_is_exact() -> None:
-    grid = np.arange(13)
-    score = -((grid[:, None] - 6.3) ** 2) - (grid[None] - 4.8) ** 2
-    row, column = np.array([[6]]), np.array([[5]])
-    assert vertex(score[None, None], row, column, 0)[0, 0] == pytest.approx(0.3)
-    assert vertex(score[None, None], row, column, 1)[0, 0] == pytest.approx(-0.2)

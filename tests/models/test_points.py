@@ -1,0 +1,88 @@
+"""The search for points: correlation, sub-pixel peaks, the shape, and the solver."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from models.points import (
+    GRID,
+    RADIUS,
+    REACH,
+    _vertex,
+    find_points,
+    fit_shapes,
+    grey_of,
+    search,
+    solve,
+    windows,
+)
+
+
+def _smooth(seed: int) -> torch.Tensor:
+    noise = torch.rand(1, 1, GRID, GRID, generator=torch.Generator().manual_seed(seed))
+    return functional.avg_pool2d(noise, 7, 1, 3)[:, 0]
+
+
+def test_a_patch_is_found_where_it_is() -> None:
+    grey = _smooth(1)
+    place = torch.tensor([[[60.0, 70.0]]])
+    patch = windows(grey, place, RADIUS)[0]
+    torch.testing.assert_close(patch[0], grey[0, 60:81, 50:71])
+    found, trust = search(3 * grey + 0.2, place + torch.tensor([4.0, -3.0]), patch)
+    assert (found - place).abs().max() < 0.3
+    assert trust.item() == pytest.approx(1.0, abs=1e-3)
+    far, _ = search(grey, place + 20.0, patch)
+    assert (far - place - 20.0).abs().max() <= REACH + 0.5, "a step reaches no further"
+
+
+def test_the_vertex_of_a_parabola_is_exact() -> None:
+    grid = torch.arange(13.0)
+    score = (-((grid[:, None] - 6.3) ** 2) - (grid - 4.8) ** 2).view(1, 1, -1)
+    at = torch.tensor([[6 * 13 + 5]])
+    assert _vertex(score, at, 13).item() == pytest.approx(0.3, abs=1e-4)
+    assert _vertex(score, at, 1).item() == pytest.approx(-0.2, abs=1e-4)
+    assert _vertex(torch.zeros(1, 1, 169), at, 1).item() == 0
+
+
+def test_the_solver_solves() -> None:
+    rng = np.random.default_rng(0)
+    half = rng.normal(size=(3, 24, 60))
+    left = half @ half.transpose(0, 2, 1) + 0.1 * np.eye(24)
+    right = 10 * rng.normal(size=(3, 24))
+    wanted = np.linalg.solve(left, right[..., None])[..., 0]
+    found = solve(torch.from_numpy(left).float(), torch.from_numpy(right).float())
+    np.testing.assert_allclose(found.numpy(), wanted, atol=1e-2 * np.abs(wanted).max())
+
+
+def test_a_shape_follows_what_is_trusted() -> None:
+    mean = torch.tensor([[10.0, 10.0], [20.0, 10.0], [15.0, 20.0]])
+    shifts = torch.zeros(2, 3, 2)
+    shifts[0, :, 0] = shifts[1, :, 1] = 1
+    found = mean + torch.tensor([3.0, -2.0])
+    found = torch.stack([found, found])
+    found[1, 2] = 90.0
+    trust = torch.tensor([[1.0, 1, 1], [1.0, 1, 1e-6]])
+    shape = fit_shapes(found, trust, mean, shifts, torch.full((2,), 1e-6))
+    for one in shape:
+        torch.testing.assert_close(one, mean + torch.tensor([3.0, -2.0]), atol=1e-2, rtol=0)
+
+
+def test_points_move_with_the_face() -> None:
+    grey = _smooth(2)
+    mean = torch.tensor([[40.0, 50.0], [80.0, 50.0], [60.0, 90.0]])
+    patches = windows(grey, mean[None], RADIUS)[0]
+    basis = torch.eye(6).view(6, 3, 2)
+    moved = torch.roll(grey, (4, -5), (1, 2))
+    found = find_points(moved, mean, patches, basis, torch.full((6,), 1e-3))
+    torch.testing.assert_close(found[0], mean + torch.tensor([-5.0, 4.0]), atol=0.3, rtol=0)
+
+
+def test_grey_is_luma_at_the_grid() -> None:
+    face = torch.zeros(1, 3, 64, 64)
+    face[:, 1] = 1.0
+    grey = grey_of(face)
+    assert grey.shape == (1, GRID, GRID)
+    torch.testing.assert_close(grey, torch.full_like(grey, 0.587))
