@@ -101,10 +101,15 @@ def correlate(area: Tensor, patches: Tensor) -> Tensor:
     product = functional.conv2d(flat[None], kernels.repeat(count, 1, 1)[:, None], groups=len(flat))[
         0
     ]
-    mean = functional.avg_pool2d(flat[:, None], side, 1)[:, 0]
-    square = functional.avg_pool2d(flat[:, None] ** 2, side, 1)[:, 0]
+    mean, square = (_box(maps, side) for maps in (flat, flat * flat))
     spread = (side**2 * (square - mean * mean).clamp_min(1e-5)).sqrt()
     return (product / spread).unflatten(0, area.shape[:2])
+
+
+def _box(maps: Tensor, side: int) -> Tensor:
+    """Means (B, n, n) over all squares of `side` pixels of maps (B, a, a), rows then columns."""
+    rows = functional.avg_pool2d(maps[:, None], (side, 1), 1)
+    return functional.avg_pool2d(rows, (1, side), 1)[:, 0]
 
 
 def _vertex(score: Tensor, at: Tensor, step: int) -> Tensor:
