@@ -30,7 +30,7 @@ class Ensemble(nn.Module):
 
     def forward(self, lq: Tensor) -> Tensor:
         """Refused: whole faces and tiles are the restorer's to tell apart."""
-        raise NotImplementedError("restore with models.restorer.restore")
+        raise RuntimeError("use models.restorer.restore")
 
 
 def load_networks(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -35,9 +35,7 @@ from priors.tiers import TIERS, TeacherTask  # noqa: E402
 from priors.truth import Said, truth_checks  # noqa: E402
 from priors.verdict import Check, at_least, table  # noqa: E402
 from train import ending, session  # noqa: E402
-from train.config import CommonConfig  # noqa: E402
-from train.flags import flag  # noqa: E402
-from train.prior_fit import fitted_priors  # noqa: E402
+from train.prior_fit import PriorsConfig, told_fit  # noqa: E402
 
 COMMAND = "check_priors"
 CHECKED, LEARNED, PICTURED = 64, 60, 6
@@ -47,16 +45,9 @@ TRUE_FACES = 120
 FIRST_TRUE = HELD_OUT + 500_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class CheckConfig(CommonConfig):
-    """Flags of `check_priors.py`."""
-
-    tier: str = flag("quick", "teachers to fit where none are fitted", choices=tuple(TIERS))
-
-
 def main(argv: Sequence[str]) -> int:
     """Check as the flags say; return 1 where a check on validation faces fails."""
-    config, found = session.read_flags(CheckConfig, COMMAND, argv, __doc__ or COMMAND)
+    config, found = session.read_flags(PriorsConfig, COMMAND, argv, __doc__ or COMMAND)
     device = session.set_up_torch(config)
     preset = session.preset_of(config)
     priors = PRIORS if config.priors is None else config.priors
@@ -70,15 +61,7 @@ def main(argv: Sequence[str]) -> int:
     if config.dry_run:
         return 0
     folder = session.open_folder(config, COMMAND, found)
-    fitted = fitted_priors(
-        config,
-        priors,
-        data,
-        size=preset.student_size,
-        scale=preset.scale,
-        device=device,
-        tier=config.tier,
-    )
+    fitted = told_fit(config, priors, data, device)
     assert fitted is not None
     pairs = [data.val.pair(i) for i in range(min(CHECKED, len(data.val)))]
     tables = {"validation": validation_checks(fitted, data, pairs)}

@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -21,25 +21,14 @@ from models.student import Student  # noqa: E402
 from priors.checks import check  # noqa: E402
 from priors.fitted import FittedPriors, save  # noqa: E402
 from priors.pictures import prior_sheet  # noqa: E402
-from priors.tiers import TIERS  # noqa: E402
 from priors.verdict import table  # noqa: E402
 from train import ending, session  # noqa: E402
-from train.config import CommonConfig  # noqa: E402
-from train.flags import flag  # noqa: E402
-from train.prior_fit import fitted_priors  # noqa: E402
+from train.prior_fit import PriorsConfig, told_fit  # noqa: E402
 from train.run_folder import RunFolder  # noqa: E402
 
 COMMAND = "fit_priors"
 PICTURED, CHECKED = 6, 32
 """Validation faces in the picture, and those that the checks are measured on."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PriorsConfig(CommonConfig):
-    """Flags of `fit_priors.py`."""
-
-    tier: str = flag("quick", "how strong the teachers are", choices=tuple(TIERS))
-    student_steps: int | None = flag(None, "training steps of the student")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -60,17 +49,7 @@ def main(argv: Sequence[str]) -> int:
         print("Dry run: all is there. Leave out --dry-run to fit.")
         return 0
     folder = session.open_folder(config, COMMAND, found)
-    fitted = fitted_priors(
-        config,
-        priors,
-        data,
-        size=preset.student_size,
-        scale=preset.scale,
-        device=device,
-        tier=config.tier,
-        steps=config.student_steps,
-        seed=config.seed,
-    )
+    fitted = told_fit(config, priors, data, device)
     assert fitted is not None
     seconds = time.monotonic() - begun
     show(fitted, data, folder, seconds)

@@ -3,14 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
 from data.errors import DataError
 from data.sources import FaceSource, FolderSource, OpenedData, Subset, split_validation
 from priors.fitted import FittedPriors, fit_or_load
+from priors.tiers import TIERS
 from train.config import CommonConfig
+from train.flags import flag
 from train.session import preset_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriorsConfig(CommonConfig):
+    """Flags of the commands on the priors themselves."""
+
+    tier: str = flag("quick", "how strong the teachers are", choices=tuple(TIERS))
+    student_steps: int | None = flag(None, "training steps of the student")
+
+
+def told_fit(
+    config: PriorsConfig, priors: Sequence[str], data: OpenedData, device: torch.device
+) -> FittedPriors | None:
+    """The fit that the flags of a command on the priors ask for, their seed included."""
+    preset = preset_of(config)
+    return fitted_priors(
+        config,
+        priors,
+        data,
+        size=preset.student_size,
+        scale=preset.scale,
+        device=device,
+        tier=config.tier,
+        steps=config.student_steps,
+        seed=config.seed,
+    )
+
 
 FIT_SIDE = 512
 """Real faces are fitted at this side, so that one fit serves searches and trainings of any size."""

@@ -95,7 +95,7 @@ def test_the_command_writes_tables_and_pictures_and_exits_by_what_fails(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(check_priors, "fitted_priors", lambda *_, **__: fitted)
+    monkeypatch.setattr(check_priors, "told_fit", lambda *_, **__: fitted)
     monkeypatch.setattr(check_priors, "TRUE_FACES", 8)
     monkeypatch.setattr(check_priors, "CHECKED", 4)
     few = ["--synthetic-count", "12", "--synthetic-val", "4", "--preset", "quick"]
