@@ -125,7 +125,7 @@ def _fit_asymmetric(blocks: Floats) -> tuple[Floats, Floats, Floats]:
     left = np.sqrt(_mean_square(values, values < 0))
     right = np.sqrt(_mean_square(values, values > 0))
     ratio = left / right
-    spread = np.abs(values).mean(1) ** 2 / np.square(values).mean(1)
+    spread = np.abs(values).mean(1) ** 2 / np.maximum(np.square(values).mean(1), 1e-12)
     wanted = spread * (ratio**3 + 1) * (ratio + 1) / (ratio**2 + 1) ** 2
     shapes, table = _shape_table()
     shape = shapes[np.abs(table[None] - wanted[:, None]).argmin(1)]

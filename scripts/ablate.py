@@ -4,9 +4,10 @@
     python scripts/ablate.py --entry train_derived --vary priors parse,heat,dict heat,dict none \\
         --vary optimizer adam sgd --seeds 0 1 --out runs/priors -- --genotype found.json --steps 500
 
-A study is a YAML file: `entry`, `flags` (of every arm), `arms` (a name and its own flags each),
-`grid` (a flag and its values each, all combined). What follows `--` goes to every arm. Arms of one
-seed start alike and see the same faces in the same order. The same command again goes on where it
+A study is a YAML file: `entry`, `flags` (of every arm), `arms` (a name and its own flags each; its
+own `entry` where arms differ in it, `seeds: 1` where the first seed is enough), `grid` (a flag and
+its values each, all combined). What follows `--` goes to every arm. Arms of one seed start alike
+and see the same faces in the same order. The same command again goes on where it
 stopped. Written into --out: a run folder per arm and seed, table.md, table.json, curves.png.
 """
 
@@ -56,10 +57,12 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class Study:
-    """What is compared: the training entry, and the flags of every arm by its name."""
+    """What is compared: of every arm, by its name, the training entry and the flags."""
 
-    entry: str
+    entries: Mapping[str, str]
     arms: Mapping[str, Mapping[str, Any]]
+    most_seeds: Mapping[str, int]
+    """Of arms that take fewer seeds than the command's: how many, the first ones."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +108,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def run(flags: argparse.Namespace) -> int:
     """Train what is not finished, then compare all."""
     study = open_study(flags.study, flags.entry, flags.vary)
-    for own in study.arms.values():
-        check_flags(study.entry, own)
-    jobs = {name: [job(study, name, seed, flags) for seed in flags.seeds] for name in study.arms}
+    for name, own in study.arms.items():
+        check_flags(study.entries[name], own)
+    seeds = {name: flags.seeds[: study.most_seeds.get(name)] for name in study.arms}
+    jobs = {name: [job(study, name, seed, flags) for seed in seeds[name]] for name in study.arms}
     everything = list(itertools.chain.from_iterable(jobs.values()))
     if flags.dry_run:
         return dry_run(everything)
@@ -146,15 +150,20 @@ def open_study(path: Path | None, entry: str | None, vary: Sequence[Sequence[str
             raise ConfigError(f"--vary {flag}: give at least one value")
         grid[flag.lstrip("-").replace("-", "_")] = [from_text(value) for value in values]
     common, arms = dict(content.get("flags") or {}), dict(content.get("arms") or {"": {}})
-    chosen = entry or content.get("entry") or "train_derived"
-    if chosen not in ENTRIES:
-        raise ConfigError(f"{path}: entry {chosen!r} is not one of {', '.join(ENTRIES)}")
-    combined = {}
-    for (name, own), point in itertools.product(arms.items(), points(grid)):
+    usual = entry or content.get("entry") or "train_derived"
+    entries, combined, most = {}, {}, {}
+    for (name, given), point in itertools.product(arms.items(), points(grid)):
+        own = dict(given or {})
         words = [str(name)] * bool(name) + [f"{k}-{to_text(v)}" for k, v in point.items()]
         plain = re.sub(r"[^\w.=+-]+", "-", "_".join(words)) or "only"
-        combined[plain] = {**common, **(own or {}), **point}
-    return Study(chosen, combined)
+        entries[plain] = own.pop("entry", usual)
+        if "seeds" in own:
+            most[plain] = max(1, int(own.pop("seeds")))
+        if entries[plain] not in ENTRIES:
+            chosen = entries[plain]
+            raise ConfigError(f"{path}: entry {chosen!r} is not one of {', '.join(ENTRIES)}")
+        combined[plain] = {**common, **own, **point}
+    return Study(entries, combined, most)
 
 
 def check_flags(entry: str, flags: Mapping[str, Any]) -> None:
@@ -193,7 +202,7 @@ def to_text(value: Any) -> str:
 def job(study: Study, name: str, seed: int, flags: argparse.Namespace) -> Job:
     """The training of one arm and seed; its flags are written as a recipe beside its folder."""
     folder = flags.out / f"{name}-seed{seed}"
-    script = [sys.executable, str(ROOT / "train" / f"{study.entry}.py")]
+    script = [sys.executable, str(ROOT / "train" / f"{study.entries[name]}.py")]
     if (folder / CONFIG).is_file():
         return Job(folder, (*script, "--resume", "--out", str(folder)))
     recipe = (flags.scratch or flags.out / "recipes") / f"{name}.yaml"

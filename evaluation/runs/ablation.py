@@ -80,14 +80,15 @@ def paired_difference(
 
     measure: `psnr`, or `box` for the face box alone.
 
-    The same seed is compared with the same seed, the same face with the same face. With several
-    seeds the error is that of the seeds' means, with one that of the faces. Raises
-    `UnequalRunsError` where seeds or faces are not the same.
+    The same seed is compared with the same seed, the same face with the same face; an arm of fewer
+    seeds has the first ones of the other. With several seeds the error is that of the seeds' means,
+    with one that of the faces. Raises `UnequalRunsError` where the faces are not the same.
     """
     one, two = getattr(arm, measure)[:, -1], getattr(other, measure)[:, -1]
-    if arm.pairs != other.pairs or one.shape != two.shape:
-        raise UnequalRunsError(f"{arm.name} and {other.name}: other faces or numbers of seeds")
-    difference = one - two
+    if arm.pairs != other.pairs:
+        raise UnequalRunsError(f"{arm.name} and {other.name} were scored on other faces")
+    common = min(len(one), len(two))
+    difference = one[:common] - two[:common]
     values = difference[0] if len(difference) == 1 else difference.mean(1)
     error = float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
     return float(difference.mean()), error

@@ -64,5 +64,5 @@ def test_several_seeds_are_compared_seed_by_seed(tmp_path: Path) -> None:
 def test_other_faces_are_refused(tmp_path: Path) -> None:
     first = read_arm("first", [_run(tmp_path, "first", [20.0, 24.0], "ab")])
     other = read_arm("other", [_run(tmp_path, "other", [20.1, 24.3], "ax")])
-    with pytest.raises(UnequalRunsError, match="other and first: other faces"):
+    with pytest.raises(UnequalRunsError, match="other and first were scored on other faces"):
         paired_difference(other, first)

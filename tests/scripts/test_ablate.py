@@ -112,5 +112,23 @@ def test_a_study_with_a_wrong_key_is_refused(
 def test_the_studies_of_the_examples_name_known_flags(path: Path, run_root: Path) -> None:
     study = ablate.open_study(path, None, [])
     assert len(study.arms) >= 3
-    for flags in study.arms.values():
-        ablate.check_flags(study.entry, flags)
+    for name, flags in study.arms.items():
+        ablate.check_flags(study.entries[name], flags)
+
+
+def test_an_arm_has_its_own_entry_and_fewer_seeds(
+    run_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arms = "{a: {model: srcnn}, b: {entry: train_derived, genotype: g.json, seeds: 1}}"
+    (run_root / "study.yaml").write_text(f"entry: train_baseline\narms: {arms}\n")
+    argv = ["--study", "study.yaml", "--seeds", "3", "4", "--out", "out", "--", *QUICK, "--dry-run"]
+    assert ablate.main(argv) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if "--config" in line]
+    assert [("derived" in line, line.split("--seed ")[1][0]) for line in told] == [
+        (False, "3"),
+        (False, "4"),
+        (True, "3"),
+    ]
+    (run_root / "study.yaml").write_text("arms: {a: {entry: train_all}}\n")
+    assert ablate.main(["--study", "study.yaml", "--out", "out"]) == 2
+    assert "entry 'train_all' is not one of train_baseline" in capsys.readouterr().err
