@@ -15,7 +15,7 @@ import torch  # noqa: E402
 from data.sources import OpenedData  # noqa: E402
 from models.genotype import load_genotype  # noqa: E402
 from models.network import FaceSR  # noqa: E402
-from models.prior_source import ORACLE, stand_in  # noqa: E402
+from models.prior_source import EXTERNAL, ORACLE, stand_in  # noqa: E402
 from models.size import check_cap, meta_count  # noqa: E402
 from train import ending, session  # noqa: E402
 from train.checkpoint import has_checkpoint, load_latest  # noqa: E402
@@ -23,6 +23,7 @@ from train.config import DerivedConfig  # noqa: E402
 from train.derived import chosen_genotype  # noqa: E402
 from train.flags import ConfigError  # noqa: E402
 from train.initial import fit_stand_in, fresh_network, load_initial  # noqa: E402
+from train.labels import train_with_labels  # noqa: E402
 from train.loop import train  # noqa: E402
 from train.prior_fit import fitted_priors  # noqa: E402
 from train.run_folder import RunFolder  # noqa: E402
@@ -55,7 +56,12 @@ def main(argv: Sequence[str]) -> int:
     saved = _saved_origin(folder)
     origin = saved or _first_weights(net, config, data, device)
     stand_in(net, config.prior_source)
-    if saved is None:
+    if config.prior_source == EXTERNAL:
+        marks = train_with_labels(net, config, data, device)
+        if saved is not None and saved["priors"] != marks:
+            raise ConfigError(f"--resume: the labels were {saved['priors']}, now {marks}")
+        origin["priors"] = marks
+    elif saved is None:
         fit_stand_in(net, data.train, config.degradation)
     outcome = train(
         net,
@@ -90,6 +96,8 @@ def _first_weights(
     """Load `--init`, or the student of the fitted priors; return where the weights come from."""
     if config.init is not None:
         return {"init": load_initial(net, config.init), "priors": None}
+    if config.prior_source == EXTERNAL:  # no student of the faces is needed
+        return {"init": None, "priors": None}
     size, priors = net.space.student_size, net.space.priors
     fitted = fitted_priors(config, priors, data, size=size, scale=net.scale, device=device)
     if fitted is None or net.student is None:
