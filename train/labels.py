@@ -82,13 +82,18 @@ def check_flags(
         )
 
 
-def train_with_labels(
-    net: nn.Module, config: DerivedConfig, data: OpenedData, device: torch.device
-) -> dict[str, Any]:
-    """Give a network its labels of training and validation faces; returns the checkpoint's marks.
+def training_labels(
+    config: DerivedConfig, priors: Sequence[str], data: OpenedData, device: torch.device
+) -> dict[bool, ExternalLabels]:
+    """Labels of a run's training faces (True) and validation faces (False), each face's checked.
 
-    Raises `DataError` where a face has no label, or names do not tell which face is meant.
+    Empty for another prior source. Raises `ConfigError` for no priors, `DataError` where a face has
+    no label, or its name does not tell which face is meant.
     """
+    if config.prior_source != EXTERNAL:
+        return {}
+    if not priors:
+        raise ConfigError("--prior-source external: the network has no priors")
     options = options_of(config)
     shared = sorted(set(data.train.names) & set(data.val.names))
     if shared and options.in_files and not is_split(options):
@@ -96,17 +101,19 @@ def train_with_labels(
             f"{len(shared)} names are of a training and a validation face ({shared[0]}): put the "
             "labels into train/ and val/ of each folder of labels"
         )
-    student = getattr(net, "student", None)
-    if not isinstance(student, External):
-        raise ConfigError("--prior-source external: the network has no priors")
     pair = {
-        trained: open_labels(options, student.student.priors, trained=trained, device=device)
+        trained: open_labels(options, priors, trained=trained, device=device)
         for trained in (True, False)
     }
     pair[True].check(data.train.names)
     pair[False].check(data.val.names)
-    student.labels.update(pair)
-    return marks(pair[True])
+    return pair
+
+
+def give_labels(net: nn.Module, labels: Mapping[bool, ExternalLabels]) -> None:
+    """Let the stand-ins for external labels of a network look them up."""
+    for one in externals(net):
+        one.labels.update(labels)
 
 
 def marks(labels: ExternalLabels) -> dict[str, Any]:
