@@ -19,7 +19,7 @@ from torch import nn
 from data import augmentations
 from data.errors import DataError
 from data.sources import OpenedData
-from models.prior_source import EXTERNAL, REAL, External, LabelError, externals, stand_in
+from models.prior_source import EXTERNAL, REAL, LabelError, externals, source_of, stand_in
 from priors.external import DETECTOR, ExternalLabels, LabelOptions, is_split, open_labels
 from priors.external_landmarks import WEIGHTS
 from priors.external_maps import ORDERS
@@ -148,7 +148,9 @@ def restore_with_labels(
         for one in getattr(net, "members", (net,)):
             if getattr(one, "student", None) is None:
                 raise ConfigError("--prior-source external: the network has no priors")
-            if not isinstance(one.student, External):
+            if source_of(one) not in (REAL, EXTERNAL):
+                raise ConfigError(f"its priors are those of the control arm {source_of(one)!r}")
+            if source_of(one) == REAL:
                 stand_in(one, EXTERNAL)
     wanting = list(externals(net))
     if wanting and not allowed:

@@ -12,25 +12,20 @@ import numpy as np
 import pytest
 import torch
 
-from data.batches import BatchMaker
-from data.folders import read_rgb
 from evaluation import evaluate
 from models.artifact import load_network, save_network
 from models.genotype import Genotype, save_genotype
-from models.network import FaceSR
-from models.prior_source import EXTERNAL, External, LabelError, source_of, stand_in
-from models.restorer import restore
+from models.prior_source import EXTERNAL, source_of
 from models.rules import audit, noncompliant
 from models.size import meta_count
-from priors.external import LabelOptions, open_labels
 from scripts import audit as audit_script
 from scripts import export, package_submission
 from scripts import restore as restore_script
-from tests.train.conftest import SmoothFaces, tiny_net, tiny_space
+from tests.external import write_labels
+from tests.train.conftest import tiny_net, tiny_space
 from train import ending, train_derived
 from train.config import DerivedConfig
 from train.flags import ConfigError
-from train.learner import face_maps
 
 PRIORS = ("parse", "heat", "dict")
 CPU = torch.device("cpu")
@@ -43,31 +38,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def write_labels(root: Path, names: list[str]) -> list[str]:
-    """Write labels of every prior for these faces; returns the flags that name them."""
-    for i, name in enumerate(names):
-        rng = np.random.default_rng(i)
-        for kind in ("points", "parse", "codes"):
-            (root / kind / name).parent.mkdir(parents=True, exist_ok=True)
-        np.save(root / "points" / f"{name}.npy", rng.uniform(20, 100, (68, 2)))
-        cv2.imwrite(str(root / "parse" / f"{name}.png"), rng.integers(0, 19, (32, 32)))
-        np.save(root / "codes" / f"{name}.npy", rng.normal(size=(9, 16, 16)))
-    where = ["--landmark-labels", str(root / "points"), "--landmark-side", "128"]
-    where += ["--parse-labels", str(root / "parse"), "--label-order", "face-parsing"]
-    return [*where, "--dict-labels", str(root / "codes")]
-
-
-def options_of(root: Path) -> LabelOptions:
-    """Return what `write_labels` wrote below `root`."""
-    return LabelOptions(
-        landmark_labels=str(root / "points"),
-        landmark_side=128,
-        parse_labels=root / "parse",
-        label_order="face-parsing",
-        dict_labels=root / "codes",
-    )
 
 
 @pytest.fixture(scope="module")
@@ -194,35 +164,6 @@ def test_restoring_takes_the_labels_of_the_file_s_name(
     assert _restore(place, "samples", *given, "--samples", "2") == 0
 
 
-def test_restoring_uses_the_face_s_own_labels_mirrored_with_it(place: Path) -> None:
-    net = load_network(place / "run" / "best.safetensors").net
-    for value in net.parameters():
-        torch.nn.init.normal_(value, std=0.2)
-    student = net.student
-    assert isinstance(student, External)
-    student.labels[False] = open_labels(
-        options_of(place / "labels"), PRIORS, trained=False, device=CPU
-    )
-    lq = read_rgb(place / "lq" / "0.png")
-    asked: list[tuple[str, bool]] = []
-    inner = student.labels[False]
-
-    class Asked:
-        def maps(self, name: str, face: torch.Tensor, mirrored: bool, size: int) -> Any:
-            asked.append((name, mirrored))
-            return inner.maps(name, face, mirrored, size)
-
-    student.labels[False] = Asked()
-    own, other = restore(net, lq, name="0")[-1], restore(net, lq, name="1")[-1]
-    assert (own != other).any(), "the labels matter"
-    restore(net, lq, name="0", flip_ensemble=True)
-    assert asked == [("0", False), ("1", False), ("0", False), ("0", True)]
-    with pytest.raises(LabelError, match="which this command does not have"):
-        restore(net, lq)
-    with pytest.raises(LabelError, match="0: the LQ is 30x32 px"):
-        restore(net, lq[:, :30].copy(), name="0")
-
-
 def test_evaluation_takes_labels_and_its_report_is_marked(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -302,62 +243,3 @@ def test_a_face_without_a_label_or_a_name_with_two_faces_is_told_before_training
     names = ["train/" + str(i) for i in range(6)]
     both = write_labels(tmp_path / "both", [*names, "val/0"])
     assert train(place, "split", *allowed, *both, *pairs, "--dry-run") == 0
-
-
-def test_labels_follow_the_flips_of_the_training_faces(tmp_path: Path) -> None:
-    source = SmoothFaces()
-    source.side = 128
-    write_labels(tmp_path, source.names)
-    net = tiny_net(PRIORS)
-    stand_in(net, EXTERNAL)
-    assert isinstance(net.student, External)
-    read = open_labels(options_of(tmp_path), PRIORS, trained=True, device=CPU)
-    net.student.labels[True] = read
-    seen = set()
-    for step in range(4):
-        batch = _maker(source)(step)
-        maps = face_maps(net, batch)
-        assert maps is not None
-        for k, (name, mirrored) in enumerate(zip(batch.names, batch.mirrored, strict=True)):
-            seen.add(mirrored)
-            wanted = read.maps(name, batch.face[k], mirrored, 32)
-            for prior in PRIORS:
-                torch.testing.assert_close(maps[prior][k], wanted[prior])
-    assert seen == {True, False}
-
-
-def test_a_batch_says_which_faces_are_mirrored() -> None:
-    source = SmoothFaces()
-    for step in range(4):
-        batch = _maker(source, degradation="bicubic")(step)
-        for k, (name, mirrored) in enumerate(zip(batch.names, batch.mirrored, strict=True)):
-            hq = source.image(source.names.index(name)) / np.float32(255)
-            found = batch.hq[k].permute(1, 2, 0).numpy()
-            np.testing.assert_allclose(found, hq[:, ::-1] if mirrored else hq, atol=1e-6)
-    unflipped = _maker(source, flip=False)
-    assert not any(any(unflipped(step).mirrored) for step in range(6))
-
-
-def _maker(source: SmoothFaces, degradation: str = "bicubic", *, flip: bool = True) -> BatchMaker:
-    return BatchMaker(
-        source,
-        seed=3,
-        faces=2,
-        crops=1,
-        lq_crop=None,
-        degradation=degradation,
-        scale=4,
-        flip=flip,
-    )
-
-
-def test_a_network_of_external_labels_is_as_large_and_needs_names(tmp_path: Path) -> None:
-    net = tiny_net(PRIORS)
-    size = sum(p.numel() for p in net.parameters())
-    stand_in(net, EXTERNAL)
-    assert sum(p.numel() for p in net.parameters()) == size
-    save_network(tmp_path / "net.safetensors", net)
-    loaded = load_network(tmp_path / "net.safetensors").net
-    assert isinstance(loaded, FaceSR)
-    with pytest.raises(LabelError, match="labels from outside"):
-        loaded(torch.rand(1, 3, 32, 32))
