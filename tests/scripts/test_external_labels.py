@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 import torch
 
 from evaluation import evaluate
+from evaluation.report import ImageScores, Report, Score
+from evaluation.runs import ablation, series
 from models.artifact import load_network, save_network
 from models.genotype import Genotype, save_genotype
 from models.prior_source import EXTERNAL, source_of
@@ -179,6 +182,17 @@ def test_evaluation_takes_labels_and_its_report_is_marked(
     trained = json.loads((place / "run" / "scores.json").read_text())
     assert report["psnr"] == pytest.approx(json_psnr(trained), abs=1e-6)
     assert "NOT COMPLIANT" in capsys.readouterr().out
+
+
+def test_tables_of_several_runs_are_marked(place: Path) -> None:
+    arm = ablation.read_arm("labels", [place / "run"])
+    rows = ablation.summary([arm, replace(arm, name="other", noncompliant=())])
+    assert any("labels from outside" in said for said in rows[0]["noncompliant"])
+    assert "noncompliant" not in rows[1]
+    assert "| labels (not compliant) |" in ablation.markdown(rows)
+    image = ImageScores("a", (Score(30.0, 0.9),), Score(29.0, 0.8))
+    report = Report((image,), 1, {"noncompliant": ["why"]})
+    assert series.summary({"one": report})[0]["noncompliant"] == ["why"]
 
 
 def json_psnr(scores: Any) -> float:
