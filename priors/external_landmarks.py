@@ -9,6 +9,7 @@ Maps that are left over are 0.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import urllib.error
@@ -181,7 +182,10 @@ class Detector:
         Raises `DataError` with the fix where package or weights are missing.
         """
         named = os.environ.get(WEIGHTS)
-        self._find = _load(weights or (Path(named) if named else None), device, modules)
+        file = weights or (Path(named) if named else None)
+        self._find = _load(file, device, modules)
+        if file is not None:
+            self.told += f", weights {hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"
 
     def label(self, name: str, face: Tensor, mirrored: bool, size: int) -> Tensor:
         """Heat maps (26,size,size) of an LQ (3,h,w) in [0,1]: mirrored or not is in its pixels."""

@@ -212,6 +212,7 @@ def test_the_detector_s_points_become_maps_and_a_mirrored_lq_is_not_mirrored_aga
     assert (picture == (255, 0, 0)).all()
     assert boxes == [[112, 144, 400, 464]]
     assert detector.has("any")
+    assert "weights " in detector.told
 
 
 @pytest.mark.slow
