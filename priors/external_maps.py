@@ -93,8 +93,8 @@ class ParseFolder:
         table = self._table()
         if int(image.max()) >= len(table):
             raise DataError(f"{path}: class {int(image.max())}; the classes are 0 to 18")
-        groups = torch.from_numpy(table[image].astype(np.int64))
-        return torch.nn.functional.one_hot(groups, len(GROUPS)).permute(2, 0, 1).float()
+        groups = torch.from_numpy(table[image])
+        return torch.stack([(groups == number).float() for number in range(len(GROUPS))])
 
     def _raw(self, path: Path) -> Tensor:
         maps = torch.from_numpy(read_npy(path))
