@@ -122,6 +122,8 @@ FACE_CHANGES: dict[str, Change] = {
     "blend": blend,
 }
 AUGMENTATIONS = (*FACE_CHANGES, "cutblur", "noise")
+MOVING = frozenset({"rotation"})
+"""Those after which labels of the unchanged face would be in the wrong place."""
 
 
 def parse(terms: Sequence[str]) -> Augmentation:

@@ -52,6 +52,8 @@ class Batch:
     """First column of each crop in its face, in LQ px, `(N,)` int64."""
     names: list[str]
     """Names of the F faces."""
+    mirrored: list[bool]
+    """Whether each of the F faces is mirrored."""
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch with its tensors on `device`."""
@@ -67,6 +69,7 @@ class Batch:
             top=moved(self.top),
             left=moved(self.left),
             names=self.names,
+            mirrored=self.mirrored,
         )
 
 
@@ -136,10 +139,10 @@ class BatchMaker:
 
         An error while a face is made carries the name of the face and the step.
         """
-        lq, hq, whole, places, names = [], [], [], [], []
+        lq, hq, whole, places, names, flips = [], [], [], [], [], []
         for k, i in enumerate(self.face_numbers(step)):
             try:
-                hq_face, lq_face, corners = self._face(i, step, k)
+                hq_face, lq_face, corners, mirrored = self._face(i, step, k)
             except Exception as error:
                 error.add_note(f"while making face {self.source.names[i]!r} of step {step}")
                 raise
@@ -150,6 +153,7 @@ class BatchMaker:
                 places.append((k, top, left))
             whole.append(lq_face)
             names.append(self.source.names[i])
+            flips.append(mirrored)
         columns = torch.tensor(places, dtype=torch.int64).T.contiguous()
         return Batch(
             lq=to_tensor(lq),
@@ -159,6 +163,7 @@ class BatchMaker:
             top=columns[1],
             left=columns[2],
             names=names,
+            mirrored=flips,
         )
 
     def face_numbers(self, step: int) -> list[int]:
@@ -169,25 +174,25 @@ class BatchMaker:
 
     def _face(
         self, i: int, step: int, k: int
-    ) -> tuple[np.ndarray, np.ndarray, list[tuple[int, int]]]:
-        """Return (HQ, LQ, corners of the crops in LQ px) of face `i` as the `k`-th of `step`."""
+    ) -> tuple[np.ndarray, np.ndarray, list[tuple[int, int]], bool]:
+        """Return (HQ, LQ, corners in LQ px, mirrored) of face `i` as the `k`-th of `step`."""
         rng = sample_rng(self.seed, step, k, self.stream)
         # flip and corners first: they stay the same whatever the degradation draws
-        mirrored = rng.random() < 0.5
+        mirrored = rng.random() < 0.5 and self.flip
         places = (self.lq_side - self.lq_crop) // self.align + 1
         corners = [
             (int(row) * self.align, int(column) * self.align)
             for row, column in rng.integers(0, places, size=(self.crops, 2))
         ]
         hq = self.source.image(i)
-        if self.flip and mirrored:
+        if mirrored:
             hq = flip_image(hq)
         own = sample_rng(self.seed, step, k, AUGMENT_STREAM + self.stream)
         hq = self.augmentation.face(hq, own)
         if self.sharpened:
             hq = sharpen(hq)
         lq = degrade(hq, rng, self._degradation, self.scale)
-        return hq, self.augmentation.lq(lq, hq, own), corners
+        return hq, self.augmentation.lq(lq, hq, own), corners, mirrored
 
 
 @lru_cache(maxsize=8)

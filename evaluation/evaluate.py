@@ -19,7 +19,8 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import dataclasses  # noqa: E402
-from collections.abc import Sequence  # noqa: E402
+from collections.abc import Mapping, Sequence  # noqa: E402
+from typing import Any  # noqa: E402
 
 import torch  # noqa: E402
 from tqdm import tqdm  # noqa: E402
@@ -51,8 +52,11 @@ from models.artifact import ArtifactError, Loaded, newest_network  # noqa: E402
 from models.device import choose_device  # noqa: E402
 from models.ensemble import load_networks  # noqa: E402
 from models.restorer import restore  # noqa: E402
+from models.rules import noncompliant  # noqa: E402
 from models.size import count, format_table  # noqa: E402
 from models.space import CAP  # noqa: E402
+from priors.external import LabelOptions  # noqa: E402
+from train.labels import add_label_flags, options_of, restore_with_labels  # noqa: E402
 from train.leaf import ended, network_parser  # noqa: E402
 from train.run_folder import RUNS, RunFolderError, start_run  # noqa: E402
 
@@ -75,6 +79,9 @@ class EvaluateConfig:
     diversity: int
     noise: float
     cache: Path
+    labels: LabelOptions
+    prior_source: str
+    allow_noncompliant: bool
     seed: int
     out: Path | None
     device: str
@@ -122,9 +129,12 @@ def parse(argv: Sequence[str] | None) -> EvaluateConfig:
     add("--diversity", type=int, default=0, metavar="N", help=samples_help)
     add("--noise", type=float, default=5.0, help="deviation of that noise, in 8-bit steps")
     add("--cache", type=Path, default=Path(".cache"), help="folder of packed faces")
+    add_label_flags(parser)
     values = vars(parser.parse_args(argv))
-    lists = {name: tuple(values[name] or ()) for name in ("checkpoint", "lq")}
-    return EvaluateConfig(**{**values, **lists})
+    changed: dict[str, Any] = {name: tuple(values[name] or ()) for name in ("checkpoint", "lq")}
+    changed["labels"] = options_of(values)
+    known = {field.name for field in dataclasses.fields(EvaluateConfig)}
+    return EvaluateConfig(**{k: v for k, v in (values | changed).items() if k in known})
 
 
 def score_files(config: EvaluateConfig) -> int:
@@ -166,6 +176,9 @@ def score_networks(config: EvaluateConfig) -> int:
     if size > CAP:
         print(f"over the cap: {size:,} parameters, at most {CAP:,} may enter the challenge")
     inputs = inputs_of(config, first)
+    give_labels(config, first, inputs, device)
+    for said in noncompliant(first.net, first.metadata):
+        print(f"NOT COMPLIANT, never to be submitted: {said}")
     for where, validation in inputs.values():
         print(f"{where}: {len(validation)} pairs, device {device}")
     if config.dry_run:
@@ -175,12 +188,14 @@ def score_networks(config: EvaluateConfig) -> int:
     reports: dict[str, Report] = {}
     for name, paths in networks.items():
         loaded = load_networks(paths, config.average, device)
+        give_labels(config, loaded, inputs, device)
         for kind, (where, validation) in inputs.items():
             label = "-".join(filter(None, (name, kind)))
             about = {
                 "checkpoint": ", ".join(path.as_posix() for path in paths),
                 "average": config.average if len(paths) > 1 else None,
                 "data": where,
+                **outside_rules(loaded),
                 "niqe_faces": config.niqe_faces.as_posix() if config.niqe_faces else None,
             }
             place = out / label if len(networks) * len(inputs) > 1 else out
@@ -194,6 +209,30 @@ def score_networks(config: EvaluateConfig) -> int:
     last = next(reversed(networks.values()))
     print(f"next: python scripts/restore.py FACE.png --checkpoint {last[-1]}")
     return 0
+
+
+def give_labels(
+    config: EvaluateConfig,
+    loaded: Loaded,
+    inputs: Mapping[str, tuple[str, Validation]],
+    device: torch.device,
+) -> None:
+    """Give a network of external labels those of the faces; nothing else changes."""
+    validation = next(iter(inputs.values()))[1]
+    restore_with_labels(
+        loaded.net,
+        config.labels,
+        validation.names,
+        source=config.prior_source,
+        allowed=config.allow_noncompliant,
+        device=device,
+    )
+
+
+def outside_rules(loaded: Loaded) -> dict[str, list[str]]:
+    """What a report says of a network that is outside the rules on purpose; of others nothing."""
+    said = noncompliant(loaded.net, loaded.metadata)
+    return {"noncompliant": said} if said else {}
 
 
 def inputs_of(config: EvaluateConfig, loaded: Loaded) -> dict[str, tuple[str, Validation]]:
@@ -228,7 +267,8 @@ def shown_rows(
     rows = []
     for number in worst_median_best(report):
         lq, hq = validation.pair(number)
-        restored = restore(loaded.net, lq, flip_ensemble=config.flip_ensemble, device=device)[-1]
+        name, flip = validation.names[number], config.flip_ensemble
+        restored = restore(loaded.net, lq, name=name, flip_ensemble=flip, device=device)[-1]
         rows.append(Row(_label(report, number), lq, enlarge(lq, hq), restored, hq))
     return rows
 
@@ -249,6 +289,8 @@ def finish(report: Report, out: Path, rows: Sequence[Row]) -> None:
     write_png(out / "faces.png", sheet(rows))
     json_path, csv_path = write_results(report, out)
     print(table(report))
+    for said in report.about.get("noncompliant", ()):
+        print(f"NOT COMPLIANT, never to be submitted: {said}")
     if "niqe" in report.about:
         words = {k: round(v, 3) if k != "model" else v for k, v in report.about["niqe"].items()}
         print(f"NIQE (lower is more natural): {words}")

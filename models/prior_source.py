@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from typing import cast
+from collections.abc import Iterator, Sequence
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ from models.space import PRIOR_CHANNELS
 from models.student import Student, student_input
 from models.student_heads import pixel_centres
 
-REAL, ORACLE = "real", "oracle"
+REAL, ORACLE, EXTERNAL = "real", "oracle", "external"
 TEMPLATE_SIDE = 32
 """Side at which the template is kept; a mean over faces is smooth."""
 BANK = 64
@@ -169,6 +170,52 @@ class Oracle(StandIn):
         return cast("dict[str, Tensor]", self.student(clean))
 
 
+class LabelError(ValueError):
+    """Labels from outside are needed and not there; the message names the face or the flags."""
+
+
+class Labels(Protocol):
+    """Labels from outside, by the name of the face (`priors.external`)."""
+
+    def maps(self, name: str, face: Tensor, mirrored: bool, size: int) -> dict[str, Tensor]:
+        """Maps by prior (C,size,size) of the face of this name.
+
+        face: the LQ (3,h,w) as the network sees it; mirrored: it is, and so must the maps be.
+        """
+
+
+class External(StandIn):
+    """Maps made of labels from outside, looked up by the face's name: outside the rules."""
+
+    def __init__(self, student: Student, size: int) -> None:
+        super().__init__(student, size)
+        self.labels: dict[bool, Labels] = {}
+        """Labels of the faces that are trained on (True) and of all others (False)."""
+
+    def of_names(
+        self, faces: Tensor, names: Sequence[str], mirrored: Sequence[bool], *, trained: bool
+    ) -> dict[str, Tensor]:
+        """Maps by prior (B,C,S,S) of LQ faces (B,3,h,w) with these names."""
+        if trained not in self.labels:
+            return self(faces)
+        labels = self.labels[trained]
+        each = [
+            labels.maps(name, face, flip, self.size)
+            for name, face, flip in zip(names, faces, mirrored, strict=True)
+        ]
+        return {
+            prior: torch.stack([maps[prior] for maps in each]).to(faces.device)
+            for prior in self.student.priors
+        }
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        raise LabelError(
+            "the prior maps of this network are made of labels from outside (prior source "
+            "external), which this command does not have: train, evaluate.py and restore.py take "
+            "them, with --allow-noncompliant and the flags of the labels"
+        )
+
+
 STAND_INS: dict[str, type[StandIn]] = {
     "template": Template,
     "shuffled": Shuffled,
@@ -176,6 +223,7 @@ STAND_INS: dict[str, type[StandIn]] = {
     "noise": Noise,
     "coords": Coords,
     ORACLE: Oracle,
+    EXTERNAL: External,
 }
 SOURCES = (REAL, *STAND_INS)
 """Where the maps come from: the student, or a stand-in."""
@@ -196,6 +244,32 @@ def source_of(net: nn.Module) -> str:
     """The name of the network's prior source."""
     kind = type(getattr(net, "student", None))
     return next((name for name, one in STAND_INS.items() if one is kind), REAL)
+
+
+def externals(net: nn.Module) -> Iterator[External]:
+    """The stand-ins for external labels in a network, or in the members of an ensemble."""
+    yield from (module for module in net.modules() if isinstance(module, External))
+
+
+def labelled_maps(
+    net: nn.Module,
+    faces: Tensor,
+    names: Sequence[str | None],
+    mirrored: Sequence[bool],
+    *,
+    trained: bool,
+) -> dict[str, Tensor] | None:
+    """Maps of whole LQ faces (B,3,h,w) by their names; None where the network needs no names.
+
+    Raises `LabelError` where a face has no name.
+    """
+    student = getattr(net, "student", None)
+    if not isinstance(student, External):
+        return None
+    known = [name for name in names if name is not None]
+    if len(known) != len(names):
+        return student(faces)
+    return student.of_names(faces, known, mirrored, trained=trained)
 
 
 def tell_truth(net: nn.Module, lq: Tensor, hq: Tensor) -> None:

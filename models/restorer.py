@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from itertools import repeat
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.ensemble import Ensemble
+from models.prior_source import LabelError, labelled_maps
 from models.tiles import TILE, restore_tiles
 
 
@@ -50,6 +52,7 @@ def restore(
     net: nn.Module,
     lq: NDArray[np.uint8],
     *,
+    name: str | None = None,
     flip_ensemble: bool = False,
     device: torch.device | str = "cpu",
 ) -> list[NDArray[np.uint8]]:
@@ -58,8 +61,9 @@ def restore(
     `lq` is uint8 RGB `(h, w, 3)` of any size: it is padded to the network's `lq_multiple` and the
     result cropped; what is larger than `models.tiles.TILE` is restored in tiles that overlap.
     `flip_ensemble` averages with the restoration of the mirrored picture. The network must be on
-    `device`; it is used in evaluation mode and left in the mode it came in.
-    Raises `ValueError` for an array that is not such a picture.
+    `device`; it is used in evaluation mode and left in the mode it came in. `name` is the
+    picture's: a network of external labels looks them up by it.
+    Raises `ValueError` for an array that is not such a picture, `LabelError` without its labels.
     """
     if lq.dtype != np.uint8 or lq.ndim != 3 or lq.shape[2] != 3 or 0 in lq.shape:
         raise ValueError(f"restore takes uint8 RGB (h, w, 3), not {lq.dtype} {lq.shape}")
@@ -67,9 +71,9 @@ def restore(
     was_training = net.training
     net.eval()
     try:
-        passes = _restore_batch(net, batch)
+        passes = _restore_batch(net, batch, name)
         if flip_ensemble:
-            mirrored = _restore_batch(net, batch.flip(-1))
+            mirrored = _restore_batch(net, batch.flip(-1), name, mirrored=True)
             passes = [(a + b.flip(-1)) / 2 for a, b in zip(passes, mirrored, strict=True)]
     finally:
         net.train(was_training)
@@ -80,18 +84,24 @@ def restore_each(
     net: nn.Module,
     lqs: Iterable[NDArray[np.uint8]],
     *,
+    names: Iterable[str] | None = None,
     flip_ensemble: bool = False,
     device: torch.device | str = "cpu",
 ) -> Iterator[list[NDArray[np.uint8]]]:
-    """`restore` of every picture, in order.
+    """`restore` of every picture, in order; `names`: as many as pictures.
 
     On a CPU as many pictures at once as torch has threads, with one thread each: these networks'
     operations are too small to share. While the iterator is used torch has one thread.
     """
     threads = torch.get_num_threads() if torch.device(device).type == "cpu" else 1
-    work = partial(restore, net, flip_ensemble=flip_ensemble, device=device)
+    both = partial(restore, net, flip_ensemble=flip_ensemble, device=device)
+    named = zip(lqs, repeat(None)) if names is None else zip(lqs, names, strict=True)
+
+    def work(picture: tuple[NDArray[np.uint8], str | None]) -> list[NDArray[np.uint8]]:
+        return both(picture[0], name=picture[1])
+
     if threads == 1:
-        yield from map(work, lqs)
+        yield from map(work, named)
         return
     was_training = net.training
     net.eval()
@@ -99,8 +109,8 @@ def restore_each(
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             coming: deque[Future[list[NDArray[np.uint8]]]] = deque()
-            for lq in lqs:
-                coming.append(pool.submit(work, lq))
+            for picture in named:
+                coming.append(pool.submit(work, picture))
                 if len(coming) > 2 * threads:
                     yield coming.popleft().result()
             while coming:
@@ -123,22 +133,32 @@ def to_picture(restored: Tensor) -> NDArray[np.uint8]:
     return np.ascontiguousarray(rounded.permute(1, 2, 0).cpu().numpy())
 
 
-def _restore_batch(net: nn.Module, lq: Tensor) -> list[Tensor]:
-    """Every pass of `lq` `(B, 3, h, w)` of any size; of an ensemble the mean of the last ones."""
+def _restore_batch(
+    net: nn.Module, lq: Tensor, name: str | None, mirrored: bool = False
+) -> list[Tensor]:
+    """Every pass of `lq` `(1, 3, h, w)` of any size; of an ensemble the mean of the last ones."""
     if isinstance(net, Ensemble):
-        last = [_restore_batch(member, lq)[-1].clamp(0, 1) for member in net.members]
+        each = (_restore_batch(member, lq, name, mirrored)[-1] for member in net.members)
+        last = [restored.clamp(0, 1) for restored in each]
         return [torch.stack(last).mean(0)]
     height, width = lq.shape[-2:]
     multiple, scale = int(getattr(net, "lq_multiple", 1)), int(net.scale)  # type: ignore[arg-type]
     bottom, right = -height % multiple, -width % multiple
+    maps = labelled_maps(net, lq, (name,), (mirrored,), trained=False)
+    if maps is not None and (bottom or right):
+        raise LabelError(
+            f"{name}: the LQ is {width}x{height} px; with external labels both sides must be "
+            f"multiples of {multiple}"
+        )
     if bottom or right:
         # Reflection needs more pixels than it adds; a tiny picture repeats its border instead.
         mode = "reflect" if bottom < height and right < width else "replicate"
         lq = F.pad(lq, (0, right, 0, bottom), mode=mode)
     if max(lq.shape[-2:]) > TILE:
         predict = getattr(net, "prior_maps", None)
-        maps = predict(lq) if predict is not None else None
+        if maps is None and predict is not None:
+            maps = predict(lq)
         passes = restore_tiles(lambda tile, cut: passes_of(net, tile, cut), lq, maps, scale)
     else:
-        passes = passes_of(net, lq)
+        passes = passes_of(net, lq, maps)
     return [out[..., : height * scale, : width * scale] for out in passes]

@@ -12,13 +12,13 @@ from typing import Any
 
 from torch import nn
 
-from models.prior_source import REAL, source_of
+from models.prior_source import EXTERNAL, REAL, source_of
 from models.size import count
 from models.space import CAP
 
 SUBMITTED = (REAL, "coords")
 """Prior sources of a network that restores LQ faces by itself and stores nothing uncounted."""
-OUTSIDE_TIERS = ("external",)
+OUTSIDE_TIERS = (EXTERNAL,)
 """Tiers of priors that were not learned from the faces alone."""
 
 
@@ -28,11 +28,18 @@ class Finding:
 
     kept: bool
     text: str
+    outside: bool = False
+    """Broken on purpose, with --allow-noncompliant: every report says so."""
 
 
 def audit(net: nn.Module, metadata: Mapping[str, Any]) -> list[Finding]:
     """What the rules say about a network and the metadata of its file (`models.artifact`)."""
     return [_size(net), *_source(net), *_origin(metadata, "")]
+
+
+def noncompliant(net: nn.Module, metadata: Mapping[str, Any]) -> list[str]:
+    """What of a network was made outside the rules on purpose, in words; empty: nothing."""
+    return [finding.text for finding in audit(net, metadata) if finding.outside]
 
 
 def _size(net: nn.Module) -> Finding:
@@ -45,9 +52,14 @@ def _size(net: nn.Module) -> Finding:
 
 
 def _source(net: nn.Module) -> Iterator[Finding]:
-    source = source_of(net)
-    if source != REAL:
-        yield Finding(source in SUBMITTED, f"its priors are those of the control arm {source!r}")
+    for one in getattr(net, "members", (net,)):
+        source = source_of(one)
+        if source == EXTERNAL:
+            text = "its priors are made of labels from outside the faces (prior source external)"
+            yield Finding(False, text, outside=True)
+        elif source != REAL:
+            text = f"its priors are those of the control arm {source!r}"
+            yield Finding(source in SUBMITTED, text)
 
 
 def _origin(metadata: Mapping[str, Any], where: str) -> Iterator[Finding]:
@@ -89,7 +101,10 @@ def _priors(metadata: Mapping[str, Any], where: str) -> Iterator[Finding]:
         return
     tier = marks.get("tier")
     words = f"{where}priors of the tier {tier!r}, fit {marks.get('fingerprint')}"
-    yield Finding(isinstance(tier, str) and tier not in OUTSIDE_TIERS, words)
+    if marks.get("noncompliant"):
+        words += f": {marks['noncompliant']}"
+    outside = tier in OUTSIDE_TIERS
+    yield Finding(isinstance(tier, str) and not outside, words, outside=outside)
 
 
 def _features(origin: object, where: str) -> Iterator[Finding]:
@@ -101,7 +116,8 @@ def _features(origin: object, where: str) -> Iterator[Finding]:
         yield from _origin(origin["metadata"], f"{where}{origin.get('file')}: ")
     else:
         named = origin.get("noncompliant") if isinstance(origin, Mapping) else None
-        yield Finding(False, f"{where}perceptual loss with {named or 'features of unknown origin'}")
+        words = f"{where}perceptual loss with {named or 'features of unknown origin'}"
+        yield Finding(False, words, outside=named is not None)
 
 
 def _start(init: object, where: str) -> Iterator[Finding]:

@@ -33,7 +33,7 @@ from models.artifact import (  # noqa: E402
 )
 from models.ensemble import Ensemble, load_networks  # noqa: E402
 from models.files import write_whole  # noqa: E402
-from models.prior_source import ORACLE, source_of  # noqa: E402
+from models.prior_source import EXTERNAL, ORACLE, source_of  # noqa: E402
 from models.restorer import passes_of  # noqa: E402
 from models.size import count  # noqa: E402
 from train.leaf import ended, network_parser  # noqa: E402
@@ -85,6 +85,11 @@ def run(flags: argparse.Namespace) -> int:
     loaded = load_networks(paths, flags.average)
     if source_of(loaded.net) == ORACLE:
         raise ArtifactError(f"{paths[0]} needs the HQ of every face (prior source oracle)")
+    if source_of(loaded.net) == EXTERNAL:
+        raise ArtifactError(
+            f"{paths[0]} needs external labels of every face (prior source external), and is "
+            "outside the challenge's rules: it is not exported"
+        )
     if isinstance(loaded.net, Ensemble):
         raise ArtifactError("one network can be exported: --average weights, or one --checkpoint")
     print(f"{', '.join(map(str, paths))}: {count(loaded.net).total:,} parameters")

@@ -34,24 +34,26 @@ from evaluation.runs.diversity import diversity, restorations  # noqa: E402
 from models.artifact import ArtifactError, newest_network  # noqa: E402
 from models.device import choose_device  # noqa: E402
 from models.ensemble import load_networks  # noqa: E402
-from models.prior_source import OracleError  # noqa: E402
+from models.prior_source import LabelError, OracleError  # noqa: E402
 from models.restorer import restore  # noqa: E402
+from models.rules import noncompliant  # noqa: E402
 from models.size import count  # noqa: E402
+from train.flags import ConfigError  # noqa: E402
+from train.labels import add_label_flags, options_of, restore_with_labels  # noqa: E402
 from train.leaf import ended, network_parser  # noqa: E402
 from train.presets import trained_side  # noqa: E402
 from train.run_folder import RUNS, RunFolderError, start_run  # noqa: E402
 
 LONGEST_SIDE = 4096
 """px; a larger LQ would take tens of gigabytes, and is no LQ."""
+EXPECTED = (ArtifactError, ConfigError, DataError, LabelError, OracleError, RunFolderError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     flags = parse(argv)
     torch.manual_seed(flags.seed)
-    return ended(
-        "restore", lambda: run(flags), (ArtifactError, DataError, OracleError, RunFolderError)
-    )
+    return ended("restore", lambda: run(flags), EXPECTED)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -64,6 +66,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--samples", type=int, default=1, help=samples_help)
     add("--sheet", type=Path, help="also write this PNG: LQ, bicubic and restored, a picture a row")
     add("--noise", type=float, default=5.0, help="deviation of that noise, in 8-bit steps")
+    add_label_flags(parser)
     flags = parser.parse_args(argv)
     if flags.samples < 1 or (flags.samples > 1 and not flags.noise > 0):
         parser.error("--samples is at least 1, and with more --noise is above 0")
@@ -79,6 +82,16 @@ def run(flags: argparse.Namespace) -> int:
     loaded = load_networks(paths, flags.average, device)
     print(f"{', '.join(map(str, paths))}: {count(loaded.net).total:,} parameters, device {device}")
     pictures = open_pictures(flags.faces)
+    restore_with_labels(
+        loaded.net,
+        options_of(vars(flags)),
+        list(pictures),
+        source=flags.prior_source,
+        allowed=flags.allow_noncompliant,
+        device=device,
+    )
+    for said in noncompliant(loaded.net, loaded.metadata):
+        print(f"NOT COMPLIANT, never to be submitted: {said}")
     known = trained_side(loaded.metadata, int(getattr(loaded.net, "scale", 4)))
     for name, lq in pictures.items():
         for warning in doubts(lq, known):
@@ -90,7 +103,8 @@ def run(flags: argparse.Namespace) -> int:
     rows: list[Row] = []
     for name, lq in tqdm(pictures.items(), desc="restore", unit="face"):
         if flags.samples == 1:
-            passes = restore(loaded.net, lq, flip_ensemble=flags.flip_ensemble, device=device)
+            flip = flags.flip_ensemble
+            passes = restore(loaded.net, lq, name=name, flip_ensemble=flip, device=device)
             write_png(out / f"{name}.png", passes[-1])
             if flags.sheet is not None:
                 rows.append(Row(name, lq, enlarge(lq, passes[-1]), passes[-1], None))
@@ -118,6 +132,7 @@ def write_samples(
         restorations(
             net,
             lq,
+            name=name,
             samples=flags.samples,
             sigma=flags.noise,
             seed=flags.seed,

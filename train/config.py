@@ -21,6 +21,7 @@ from models.space import CAP, PRIORS
 from models.zoo import ZOO
 from train.adversary import GAN_LOSSES
 from train.flags import ConfigError, flag
+from train.labels import LabelConfig, check_flags, options_of
 from train.learner import FROZEN, STUDENTS
 from train.losses import LOSS_NAMES, PERCEPTUAL, parse_terms
 from train.optimizers import OPTIMIZERS
@@ -156,15 +157,27 @@ class TrainingConfig(CommonConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DerivedConfig(TrainingConfig):
+class DerivedConfig(LabelConfig, TrainingConfig):
     """Flags of `train_derived.py`."""
 
     genotype: Path = flag(Path("found.json"), "the searched architecture, found.json")
     prior_source: str = flag(
-        REAL, "where the prior maps come from: the student, or a control arm", choices=SOURCES
+        REAL,
+        "where the prior maps come from: the student, a control arm, or external labels",
+        choices=SOURCES,
     )
     student: str = flag(FROZEN, "whether the student goes on learning", choices=STUDENTS)
     refit_width: bool = flag(False, "spend parameters freed by --priors on a wider network")
+
+    def __post_init__(self) -> None:
+        """Refuse labels that the prior source does not take, or that are not allowed."""
+        super().__post_init__()
+        check_flags(
+            options_of(self),
+            self.prior_source,
+            allowed=self.allow_noncompliant,
+            augment=self.augment,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

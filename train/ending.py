@@ -16,6 +16,7 @@ from evaluation.metrics import psnr
 from models.artifact import ArtifactError
 from models.device import DeviceError
 from models.genotype import GenotypeError
+from models.prior_source import LabelError
 from models.size import CapError, count, format_table
 from models.space import SpaceError
 from priors.fitted import PriorsError
@@ -38,6 +39,7 @@ EXPECTED = (
     DataError,
     DeviceError,
     GenotypeError,
+    LabelError,
     LossError,
     PaceError,
     PriorsError,

@@ -50,14 +50,19 @@ def parse_flags(
 ) -> dict[str, Any]:
     """Return the flags that were typed, by field name; argparse exits on an unknown one."""
     parser = FlagParser(description=description, allow_abbrev=False)
-    hints = typing.get_type_hints(cls)
-    for field in dataclasses.fields(cls):
-        _add_flag(parser, field, hints[field.name])
+    add_flags(parser, cls)
     help_text = "YAML file of flags by name, as in examples/recipes; what is typed goes first"
     parser.add_argument("--config", type=Path, default=argparse.SUPPRESS, help=help_text)
     typed = vars(parser.parse_args(argv))
     recipe = read_recipe(typed.pop("config")) if "config" in typed else {}
     return {n: tuple(v) if isinstance(v, list) else v for n, v in (recipe | typed).items()}
+
+
+def add_flags(parser: argparse.ArgumentParser, cls: type[DataclassInstance]) -> None:
+    """Add a flag for every field; those that are not typed are absent from what is parsed."""
+    hints = typing.get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        _add_flag(parser, field, hints[field.name])
 
 
 def read_recipe(path: Path, flag_name: str = "--config") -> dict[str, Any]:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from data.batches import Batch
 from models.fusion import on_lq_grid
-from models.prior_source import tell_truth
+from models.prior_source import labelled_maps, tell_truth
 from models.restorer import passes_of
 from train.adversary import Adversary, GanOptions
 from train.ema import WeightAverage
@@ -174,11 +174,15 @@ def _drop_before(conv: nn.Module, share: float) -> None:
 def face_maps(net: nn.Module, batch: Batch) -> dict[str, Tensor] | None:
     """Return the prior maps of every crop of the batch, or None if the network has no priors.
 
-    The student sees each whole LQ face once, without gradient where it is frozen.
+    The student sees each whole LQ face once, without gradient where it is frozen. Of a network of
+    external labels they are those of the faces' names.
     """
     predict = getattr(net, "prior_maps", None)
     if predict is None:
         return None
+    given = labelled_maps(net, batch.face, batch.names, batch.mirrored, trained=True)
+    if given is not None:
+        return crop_maps(given, batch)
     if batch.lq.shape == batch.face.shape:  # whole faces: their HQ is here
         tell_truth(net, batch.face, batch.hq)
     student = getattr(net, "student", None)

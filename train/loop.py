@@ -18,6 +18,7 @@ from tqdm import tqdm
 from data.batches import Batch
 from data.validation import Validation
 from models.restorer import pass_count
+from models.rules import noncompliant
 from train import checkpoint, leavings
 from train.interrupt import Interrupted, StopRequest
 from train.learner import Learner, StepResult
@@ -58,6 +59,7 @@ def train(
             run.restore()
         else:
             folder.rewind(-1)
+            run.tell_rules()
             run.make_plan()
         try:
             run.steps(stop)
@@ -101,6 +103,13 @@ class _Run:
         if not self.progress.plan:  # killed while the first steps were timed
             self.make_plan()
         LOG.info("resumed after step %d of %d", step, self.progress.total)
+
+    def tell_rules(self) -> None:
+        """Open the log with what the run does outside the challenge's rules, if anything."""
+        said = noncompliant(self.learner.net, self.metadata)
+        if said:
+            LOG.warning("NOT COMPLIANT, never to be submitted: %s", "; ".join(said))
+            self.folder.log("noncompliant", 0, said=said)
 
     def make_plan(self) -> None:
         """Fix the number of steps, timing the first ones if a wall time is given."""

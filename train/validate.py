@@ -62,7 +62,9 @@ def validate(
             yield told_pair(net, validation, i, device)[0]
 
     psnrs, ssims, boxes = [], [], []
-    for i, passes in zip(indices, restore_each(net, lqs(), device=device), strict=True):
+    names = (validation.names[i] for i in indices)
+    each = restore_each(net, lqs(), names=names, device=device)
+    for i, passes in zip(indices, each, strict=True):
         hq = validation.pair(i)[1]
         psnrs.append([psnr(image, hq) for image in passes])
         ssims.append([ssim(image, hq) for image in passes])
@@ -85,7 +87,8 @@ def picture(
         size = (hq.shape[1], hq.shape[0])
         enlarged = cv2.resize(lq, size, interpolation=cv2.INTER_NEAREST)
         bicubic = cv2.resize(lq, size, interpolation=cv2.INTER_CUBIC)
-        rows.append(np.hstack([enlarged, bicubic, *restore(net, lq, device=device), hq]))
+        passes = restore(net, lq, name=validation.names[i], device=device)
+        rows.append(np.hstack([enlarged, bicubic, *passes, hq]))
     return np.ascontiguousarray(np.vstack(rows))
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.artifact import load_network
+from models.rules import noncompliant
 from models.size import count
 from train.run_folder import RunFolder
 
@@ -37,6 +38,8 @@ class ArmScores:
     pairs: tuple[str, ...]
     curves: tuple[tuple[tuple[int, float], ...], ...]
     """Of every seed (step, PSNR of the pairs that are validated during training)."""
+    noncompliant: tuple[str, ...] = ()
+    """What is outside the challenge's rules on purpose, see `models.rules.noncompliant`."""
 
 
 class UnequalRunsError(ValueError):
@@ -55,15 +58,17 @@ def read_arm(name: str, runs: Sequence[Path]) -> ArmScores:
     passes = {len(one["psnr"]) for one in contents}
     if len(pairs) != 1 or len(passes) != 1:
         raise UnequalRunsError(f"{name}: its seeds were scored on other pairs or passes")
+    loaded = load_network(RunFolder(runs[0]).last)
     return ArmScores(
         name=name,
         steps=int(np.mean([one["step"] for one in contents])),
-        parameters=count(load_network(RunFolder(runs[0]).last).net).total,
+        parameters=count(loaded.net).total,
         psnr=np.array([one["psnr"] for one in contents]),
         ssim=np.array([one["ssim"] for one in contents]),
         box=np.array([one["psnr_box"] for one in contents]),
         pairs=pairs.pop(),
         curves=tuple(_curve(RunFolder(run).rows()) for run in runs),
+        noncompliant=tuple(noncompliant(loaded.net, loaded.metadata)),
     )
 
 
@@ -114,6 +119,7 @@ def summary(arms: Sequence[ArmScores]) -> list[dict[str, Any]]:
                 "psnr_box": [float(v) for v in arm.box.mean((0, 2))],
                 "difference_box": box,
                 "error_box": None if math.isnan(box_error) else box_error,
+                **({"noncompliant": list(arm.noncompliant)} if arm.noncompliant else {}),
             }
         )
     return rows
@@ -127,7 +133,7 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [" | ".join(header), " | ".join("---" for _ in header)]
     for row in rows:
         cells = [
-            row["arm"],
+            row["arm"] + (" (not compliant)" if "noncompliant" in row else ""),
             f"{row['parameters']:,}",
             f"{row['steps']:,}",
             " / ".join(f"{value:.3f}" for value in row["psnr"]),

@@ -18,16 +18,21 @@ def restorations(
     net: nn.Module,
     lq: Image,
     *,
+    name: str | None = None,
     samples: int,
     sigma: float,
     seed: int,
     device: torch.device | str = "cpu",
     flip_ensemble: bool = False,
 ) -> Iterator[Image]:
-    """`samples` restorations, uint8 RGB, of `lq` with seeded noise of `sigma` 8-bit steps each."""
+    """`samples` restorations, uint8 RGB, of `lq` with seeded noise of `sigma` 8-bit steps each.
+
+    `name` is the picture's, see `models.restorer.restore`.
+    """
     for number in range(samples):
         changed = noisy(lq, sample_rng(seed, number, 0), sigma)
-        yield restore(net, changed, flip_ensemble=flip_ensemble, device=device)[-1]
+        passes = restore(net, changed, name=name, flip_ensemble=flip_ensemble, device=device)
+        yield passes[-1]
 
 
 def diversity(pictures: list[Image]) -> float:

@@ -86,7 +86,10 @@ def _restore_all(
     """Scores of every pair; the last pass is written under the pair's own name."""
     numbers = range(len(validation))
     lqs = (told_pair(net, validation, number, device)[0] for number in numbers)
-    restored = restore_each(net, lqs, flip_ensemble=measures.flip_ensemble, device=device)
+    names = validation.names
+    restored = restore_each(
+        net, lqs, names=names, flip_ensemble=measures.flip_ensemble, device=device
+    )
     shown = tqdm(restored, total=len(validation), desc="restore", unit="face")
     for number, passes in enumerate(shown):
         lq, hq = validation.pair(number)
@@ -106,6 +109,7 @@ def _mean_diversity(
         some = restorations(
             net,
             lq,
+            name=validation.names[number],
             samples=measures.samples,
             sigma=measures.sigma,
             seed=measures.seed,

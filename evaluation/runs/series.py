@@ -52,6 +52,8 @@ def summary(reports: Mapping[str, Report]) -> list[dict[str, Any]]:
             row["niqe"] = values["niqe"]["restored"]
         if "diversity" in values:
             row["diversity"] = values["diversity"]["mean"]
+        if "noncompliant" in values:
+            row["noncompliant"] = values["noncompliant"]
         rows.append(row)
     return rows
 
