@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sysconfig
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 
 class DeviceError(ValueError):
@@ -21,7 +23,7 @@ def choose_device(name: str = "auto") -> torch.device:
     """The device called `name`; "auto" is the first that is there of cuda, mps, cpu.
 
     On cuda, float32 is from then on computed as float32 everywhere: TF32 keeps 10 bits of the
-    mantissa, and the student's closed-form searches lose what they look for (docs/gpu.md).
+    mantissa and moves what the student's closed-form searches find (docs/gpu.md).
     Raises DeviceError for a device that this machine does not have.
     """
     device = _found(name)
@@ -29,6 +31,18 @@ def choose_device(name: str = "auto") -> torch.device:
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
     return device
+
+
+def constant(values: tuple[float, ...] | tuple[tuple[float, ...], ...], like: Tensor) -> Tensor:
+    """Fixed float32 numbers on the device of `like`; a GPU is sent them once, not in every step."""
+    return _kept(values, like.device) if like.is_cuda else torch.tensor(values, device=like.device)
+
+
+@cache
+def _kept(
+    values: tuple[float, ...] | tuple[tuple[float, ...], ...], device: torch.device
+) -> Tensor:
+    return torch.tensor(values, device=device)
 
 
 def synchronise(device: torch.device) -> None:
