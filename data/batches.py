@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import FrameType
@@ -224,7 +224,7 @@ def as_float(images: torch.Tensor) -> torch.Tensor:
 
 def batch_stream(
     maker: BatchMaker, start: int, stop: int, workers: int, *, in_bytes: bool = False
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """Yield the batches of steps `start` to `stop - 1` in order.
 
     `workers=0` makes them in this process; with more, that many processes work two batches ahead.
