@@ -14,7 +14,7 @@ LOADER = ("--workers", "0", "--batches", "2", "--degradations", "first-order")
 
 def test_it_times_steps_and_the_loader(tmp_path: Path) -> None:
     out = tmp_path / "gpu.json"
-    command = [sys.executable, ROOT / "scripts" / "benchmark.py", "gpu", *TOY, *LOADER]
+    command = [sys.executable, str(ROOT / "scripts" / "benchmark.py"), "gpu", *TOY, *LOADER]
     done = subprocess.run(
         [*command, "--out", out], capture_output=True, text=True, check=True, cwd=tmp_path
     )
