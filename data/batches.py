@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import FrameType
 
@@ -36,7 +36,10 @@ GRACE_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Batch:
-    """F faces and N crops of them; images are RGB float32 in [0,1]."""
+    """F faces and N crops of them; images are RGB float32 in [0,1].
+
+    Between loader and GPU they may be uint8, which `to` turns into float32.
+    """
 
     lq: torch.Tensor
     """Crops of the LQ `(N,3,h,w)`."""
@@ -56,21 +59,21 @@ class Batch:
     """Whether each of the F faces is mirrored."""
 
     def to(self, device: torch.device | str) -> Batch:
-        """Return the batch with its tensors on `device`."""
+        """Return the batch with its images on `device` as float32 in [0,1].
 
-        def moved(tensor: torch.Tensor) -> torch.Tensor:
-            return tensor.to(device, non_blocking=True)
+        The places stay where they are: the host cuts by them, and asking a GPU for them would
+        wait for all that it has to do.
+        """
 
-        return Batch(
-            lq=moved(self.lq),
-            hq=moved(self.hq),
-            face=moved(self.face),
-            owner=moved(self.owner),
-            top=moved(self.top),
-            left=moved(self.left),
-            names=self.names,
-            mirrored=self.mirrored,
-        )
+        def moved(images: torch.Tensor) -> torch.Tensor:
+            return as_float(images.to(device, non_blocking=True))
+
+        return replace(self, lq=moved(self.lq), hq=moved(self.hq), face=moved(self.face))
+
+    def pin_memory(self) -> Batch:
+        """Return the batch with its images in memory that a GPU can copy while the host goes on."""
+        lq, hq, face = (images.pin_memory() for images in (self.lq, self.hq, self.face))
+        return replace(self, lq=lq, hq=hq, face=face)
 
 
 class BatchMaker:
@@ -139,6 +142,14 @@ class BatchMaker:
 
         An error while a face is made carries the name of the face and the step.
         """
+        batch = self.in_bytes(step)
+        lq, hq, face = (
+            as_float(images.contiguous()) for images in (batch.lq, batch.hq, batch.face)
+        )
+        return replace(batch, lq=lq, hq=hq, face=face)
+
+    def in_bytes(self, step: int) -> Batch:
+        """Return the batch of `step` with images uint8, channels last: a quarter of the memory."""
         lq, hq, whole, places, names, flips = [], [], [], [], [], []
         for k, i in enumerate(self.face_numbers(step)):
             try:
@@ -156,9 +167,9 @@ class BatchMaker:
             flips.append(mirrored)
         columns = torch.tensor(places, dtype=torch.int64).T.contiguous()
         return Batch(
-            lq=to_tensor(lq),
-            hq=to_tensor(hq),
-            face=to_tensor(whole),
+            lq=_stacked(lq),
+            hq=_stacked(hq),
+            face=_stacked(whole),
             owner=columns[0],
             top=columns[1],
             left=columns[2],
@@ -202,44 +213,58 @@ def _order(seed: int, stream: int, epoch: int, count: int) -> np.ndarray:
     return order
 
 
-def to_tensor(images: list[np.ndarray]) -> torch.Tensor:
-    """Return images uint8 `(h,w,3)` of one size as float32 `(N,3,h,w)` in [0,1], contiguous."""
-    stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
-    return stacked.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+def _stacked(images: list[np.ndarray]) -> torch.Tensor:
+    """Images uint8 `(h,w,3)` of one size as uint8 `(N,3,h,w)`, channels last in memory."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 
-def batch_stream(maker: BatchMaker, start: int, stop: int, workers: int) -> Iterator[Batch]:
+def as_float(images: torch.Tensor) -> torch.Tensor:
+    """Return images uint8 as float32 in [0,1], the same bits on every device; others unchanged."""
+    if images.dtype != torch.uint8:
+        return images
+    # a GPU multiplies by the inverse of a number, but divides by a tensor
+    return images.to(torch.float32).div_(torch.full((), 255.0, device=images.device))
+
+
+def batch_stream(
+    maker: BatchMaker, start: int, stop: int, workers: int, *, in_bytes: bool = False
+) -> Generator[Batch]:
     """Yield the batches of steps `start` to `stop - 1` in order.
 
     `workers=0` makes them in this process; with more, that many processes work two batches ahead.
     The batches are the same. torch's global generator is not touched. Workers leave SIGINT to
-    this process, outlive SIGTERM by a few seconds and end with this process.
+    this process, outlive SIGTERM by a few seconds and end with this process. `in_bytes`: for a
+    GPU, images stay uint8 until `Batch.to`, in pinned memory where there is a GPU.
     """
+    make = maker.in_bytes if in_bytes else maker
+    pinned = in_bytes and torch.cuda.is_available()
     if workers == 0:
-        yield from (maker(step) for step in range(start, stop))
+        for step in range(start, stop):
+            yield make(step).pin_memory() if pinned else make(step)
         return
     yield from DataLoader(
-        _Steps(maker, start, stop),
+        _Steps(make, start, stop),
         batch_size=None,
         shuffle=False,
         num_workers=workers,
         worker_init_fn=_start_worker,
         generator=torch.Generator().manual_seed(0),
+        pin_memory=pinned,
     )
 
 
 class _Steps(Dataset[Batch]):
     """The batches of a range of steps, numbered from 0."""
 
-    def __init__(self, maker: BatchMaker, start: int, stop: int) -> None:
-        self._maker = maker
+    def __init__(self, make: Callable[[int], Batch], start: int, stop: int) -> None:
+        self._make = make
         self._steps = range(start, stop)
 
     def __len__(self) -> int:
         return len(self._steps)
 
     def __getitem__(self, i: int) -> Batch:
-        return self._maker(self._steps[i])
+        return self._make(self._steps[i])
 
 
 def _start_worker(_worker: int) -> None:

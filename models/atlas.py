@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.device import constant
+
 GRID = 64
 """Side at which the numbers of pixels below are meant; they follow the side of the features."""
 FEATURES = 4
@@ -61,9 +63,7 @@ def cheek_colour(x: Tensor) -> Tensor:
 def lab(face: Tensor) -> Tensor:
     """CIE Lab / 100 (B, 3, h, w) of sRGB faces (B, 3, h, w) in [0, 1]."""
     linear = torch.where(face <= 0.04045, face / 12.92, ((face + 0.055) / 1.055) ** 2.4)
-    matrix = torch.tensor(TO_XYZ, device=face.device) / torch.tensor(
-        WHITE, device=face.device
-    ).unsqueeze(1)
+    matrix = constant(TO_XYZ, face) / constant(WHITE, face).unsqueeze(1)
     xyz = torch.einsum("oc,bchw->bohw", matrix, linear)
     root = torch.where(xyz > 0.008856, xyz.clamp_min(1e-6) ** (1 / 3), 7.787 * xyz + 16 / 116)
     x, y, z = root.split(1, 1)

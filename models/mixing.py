@@ -26,7 +26,13 @@ class MixWeights:
     active: Mapping[str, tuple[int, ...]]
 
     def to(self, device: torch.device | str) -> MixWeights:
-        return MixWeights({k: v.to(device) for k, v in self.values.items()}, self.active)
+        """The same on another device, differentiable; one copy there, one back for gradients."""
+        device = torch.device(device)
+        if all(value.device.type == device.type for value in self.values.values()):
+            return self
+        flat = torch.cat(list(self.values.values())).to(device)
+        parts = flat.split([len(value) for value in self.values.values()])
+        return MixWeights(dict(zip(self.values, parts, strict=True)), self.active)
 
     @classmethod
     def one_hot(cls, space: Space, choices: Mapping[str, str]) -> MixWeights:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.device import constant
+
 GRID = 128
 """Side at which points are searched."""
 RADIUS = 10
@@ -29,7 +31,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 def grey_of(face: Tensor) -> Tensor:
     """Luma (B, GRID, GRID) of RGB faces (B, 3, S, S) in [0, 1]."""
-    weights = torch.tensor(LUMA, device=face.device)
+    weights = constant(LUMA, face)
     grey = torch.einsum("c,bchw->bhw", weights, face.float())
     if grey.shape[-1] == GRID:
         return grey

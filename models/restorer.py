@@ -124,7 +124,8 @@ def to_batch(picture: NDArray[np.uint8], device: torch.device | str = "cpu") -> 
     """One uint8 RGB picture `(H, W, 3)` as a float32 batch `(1, 3, H, W)` in [0, 1]."""
     pixels = torch.from_numpy(np.ascontiguousarray(picture)).to(device)
     # The pixels keep their order in memory: a channels-last batch.
-    return pixels.permute(2, 0, 1)[None].float().div(255.0)
+    # A GPU multiplies by the inverse of a number, but divides by a tensor, as a CPU does.
+    return pixels.permute(2, 0, 1)[None].float().div(torch.full((), 255.0, device=device))
 
 
 def to_picture(restored: Tensor) -> NDArray[np.uint8]:

@@ -130,11 +130,74 @@ def benchmark_networks(args: argparse.Namespace) -> dict[str, Any]:
     return {"networks": rows, "side": args.side}
 
 
+def benchmark_gpu(args: argparse.Namespace) -> dict[str, Any]:
+    """Training steps a second on one device, the loader stubbed, and faces a second of the loader.
+
+    float32, bfloat16 channels last, and the same compiled (on CUDA).
+    """
+    import dataclasses
+
+    from data.batches import BatchMaker
+    from models.device import choose_device
+    from models.genotype import load_genotype
+    from models.network import FaceSR
+    from models.zoo import build
+    from train.throughput import MODES, Pictures, loader_rate, measure, stub_batch
+
+    device = choose_device(args.device)
+    modes = args.modes or (list(MODES) if device.type == "cuda" else list(MODES)[:2])
+    path = args.genotype
+    name = args.model if path is None else str(path)
+    what = f"{name}, batch {args.batch}, HQ {args.side}, {args.optimizer}, {device}"
+    if args.dry_run:
+        print(f"would time {args.steps} steps of {what}: {', '.join(modes)}")
+        return {}
+    import torch
+
+    torch.backends.cudnn.benchmark = device.type == "cuda"
+    batch = stub_batch(args.batch, args.side, 4, seed=args.seed)
+    rows: dict[str, Any] = {}
+    print(f"{what}\n| mode | steps/s | faces/s | in kernels | peak GiB | first steps s |")
+    print("|---|---|---|---|---|---|")
+    for mode in modes:
+        row = measure(
+            lambda: build(args.model) if path is None else FaceSR(load_genotype(path).space),
+            mode,
+            batch,
+            steps=args.steps,
+            device=device,
+            optimizer=args.optimizer,
+        )
+        rows[mode] = dataclasses.asdict(row)
+        share = "-" if row.kernel_share is None else f"{row.kernel_share:.0%}"
+        peak = "-" if row.peak_bytes is None else f"{row.peak_bytes / 2**30:.2f}"
+        print(
+            f"| {mode} | {row.steps_per_second:.2f} | {row.faces_per_second:.1f} | {share} "
+            f"| {peak} | {row.settling_seconds:.1f} |",
+            flush=True,
+        )
+    rates = {}
+    for degradation in args.degradations:
+        maker = BatchMaker(
+            Pictures(load_faces(16, args.side)),
+            seed=args.seed,
+            faces=args.batch,
+            crops=1,
+            lq_crop=None,
+            degradation=degradation,
+            scale=4,
+        )
+        rates[degradation] = loader_rate(maker, args.workers, args.batches)
+        print(f"loader, {args.workers} workers, {degradation}: {rates[degradation]:.1f} faces/s")
+    return {"what": what, "rows": rows, "workers": args.workers, "faces_per_second": rates}
+
+
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "degradation": benchmark_degradation,
     "faces": benchmark_faces,
     "size": benchmark_size,
     "networks": benchmark_networks,
+    "gpu": benchmark_gpu,
 }
 
 
@@ -160,6 +223,17 @@ def parse_args() -> argparse.Namespace:
     networks = what.add_parser("networks", parents=[common], help="sizes and costs of networks")
     networks.add_argument("--genotype", type=Path, nargs="*", default=[], help="found.json files")
     networks.add_argument("--side", type=int, default=128, help="LQ side in pixels")
+    gpu = what.add_parser("gpu", parents=[common], help="training steps and the loader")
+    gpu.add_argument("--model", default="msrresnet-16", help="network of the zoo")
+    gpu.add_argument("--genotype", type=Path, help="found.json, instead of --model")
+    gpu.add_argument("--batch", type=int, default=16, help="whole faces per step")
+    gpu.add_argument("--side", type=int, default=512, help="HQ side in pixels")
+    gpu.add_argument("--steps", type=int, default=40, help="timed steps")
+    gpu.add_argument("--optimizer", default="adam", help="adam, adamw, sgd or muon")
+    gpu.add_argument("--modes", nargs="*", choices=("fp32", "bf16", "compiled"))
+    gpu.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="loader processes")
+    gpu.add_argument("--batches", type=int, default=40, help="timed batches of the loader")
+    gpu.add_argument("--degradations", nargs="*", default=["first-order", "second-order"])
     return parser.parse_args()
 
 

@@ -55,9 +55,9 @@ def main(argv: Sequence[str]) -> int:
         fitted.load_into(net.student)
     outcome = search(
         net,
-        Logits(space, seed=config.seed, device=device),
-        weight_batches=batches_of(config, space, data, 0),
-        logit_batches=batches_of(config, space, data, 1),
+        Logits(space, seed=config.seed),
+        weight_batches=batches_of(config, space, data, 0, device),
+        logit_batches=batches_of(config, space, data, 1, device),
         folder=folder,
         plan=plan_of(config, device),
         metadata=facts(config, data, fitted),
@@ -83,7 +83,9 @@ def describe(space: Space, cap: int) -> str:
     )
 
 
-def batches_of(config: SearchConfig, space: Space, data: OpenedData, which: int) -> Batches:
+def batches_of(
+    config: SearchConfig, space: Space, data: OpenedData, which: int, device: torch.device
+) -> Batches:
     """Return (start, stop) -> batches of one half of the training faces: 0 weights, 1 logits."""
     train, preset = data.train, preset_of(config)
     maker = BatchMaker(
@@ -99,7 +101,7 @@ def batches_of(config: SearchConfig, space: Space, data: OpenedData, which: int)
     workers = (config.workers or 0) // 2
 
     def batches(start: int, stop: int) -> Generator[Batch]:
-        yield from batch_stream(maker, start, stop, workers)
+        yield from batch_stream(maker, start, stop, workers, in_bytes=device.type == "cuda")
 
     return batches
 

@@ -52,7 +52,11 @@ class Searcher:
     def __init__(
         self, net: FaceSR, logits: Logits, options: SearchOptions, device: torch.device
     ) -> None:
-        """Move the network to the device; the logits must be there already."""
+        """Move the network to the device.
+
+        The logits stay on the CPU: they are many and small, and a GPU would be asked a hundred
+        times a step. Their coefficients go over in one copy (`MixWeights.to`).
+        """
         self.net = net.to(device).train()
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.logits = logits
@@ -78,14 +82,15 @@ class Searcher:
         with torch.no_grad():
             mix = self._mix(step, 0, temperature)
         loss = self._forward(batch, mix)
-        _check("loss of the weights", loss.item(), step, batch)
         self.weight_optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = float(nn.utils.clip_grad_norm_(self.weights, self.options.clip or math.inf))
-        _check("gradient of the weights", norm, step, batch)
+        norm = nn.utils.clip_grad_norm_(self.weights, self.options.clip or math.inf)
+        value, length = torch.stack([loss.detach(), norm]).tolist()  # the only wait for a GPU
+        _check("loss of the weights", value, step, batch)
+        _check("gradient of the weights", length, step, batch)
         set_rate(self.weight_optimizer, rate)
         self.weight_optimizer.step()
-        return loss.item()
+        return float(value)
 
     def logit_step(self, batch: Batch, step: int, temperature: float) -> float:
         """Update the logits once, with the weights as they are; return the loss.
@@ -93,7 +98,8 @@ class Searcher:
         Only logits that the relaxation used are touched. Raises TrainingError as `weight_step`.
         """
         loss = self._forward(batch, self._mix(step, 1, temperature))
-        _check("loss of the logits", loss.item(), step, batch)
+        value = loss.item()
+        _check("loss of the logits", value, step, batch)
         gradients = torch.autograd.grad(loss, self.vectors, allow_unused=True)
         for gradient in gradients:
             if gradient is not None:
@@ -102,7 +108,7 @@ class Searcher:
             vector.grad = gradient
         self.signal.add(gradients)
         self.logit_optimizer.step()
-        return loss.item()
+        return value
 
     def _mix(self, step: int, which: int, temperature: float) -> MixWeights:
         rng = sample_rng(self.options.seed, step, which, MIX_STREAM + which)

@@ -105,6 +105,9 @@ class TrainingConfig(CommonConfig):
     ema: float | None = flag(None, "decay of the weight average")
     amp: str = flag("auto", "bfloat16 autocast; auto: where the hardware has it", choices=SWITCH)
     channels_last: str = flag("auto", "memory format; auto: on", choices=SWITCH)
+    compile: str = flag(
+        "auto", "compile the network; auto: in long runs on a CUDA GPU", choices=SWITCH
+    )
     faces: int | None = flag(None, "faces per step")
     crops: int | None = flag(None, "crops per face")
     lq_crop: int | None = flag(None, "side of a crop in LQ pixels; 0: whole faces")

@@ -30,15 +30,15 @@ class WeightAverage:
         """Move the average towards the present weights."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        old, new = [], []
-        for name, value in net.state_dict().items():
-            if name in self._averaged:
-                old.append(self.average[name])
-                new.append(value)
-            else:
-                self.average[name].copy_(value)
-        if old:
+        now = net.state_dict()
+        averaged = [name for name in now if name in self._averaged]
+        copied = [name for name in now if name not in self._averaged]
+        if averaged:
+            old, new = ([side[name] for name in averaged] for side in (self.average, now))
             torch._foreach_lerp_(old, new, 1.0 - decay)
+        if copied:
+            old, new = ([side[name] for name in copied] for side in (self.average, now))
+            torch._foreach_copy_(old, new)
 
     @contextmanager
     def applied(self, net: nn.Module) -> Iterator[None]:

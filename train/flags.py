@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Config = TypeVar("Config", bound="DataclassInstance")
-FREE_ON_RESUME = frozenset({"out", "resume", "dry_run", "workers", "device", "threads", "cache"})
+FREE_ON_RESUME = frozenset(
+    {"out", "resume", "dry_run", "workers", "device", "threads", "cache", "compile"}
+)
 """Fields that a resumed run may change; every other one must be as it was."""
 
 

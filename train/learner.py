@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,8 @@ from train.optimizers import OptimizerOptions, build_optimizer, set_rate
 FROZEN = "frozen"
 STUDENTS = (FROZEN, "slow", "free")
 SEED_STRIDE = 1_000_003
+COMPILER = "inductor"
+"""Backend of `torch.compile`."""
 LAST_CONVOLUTIONS = ("tail.out", "conv_last", "conv3")
 """Names of the convolution that makes the image: FaceSR's, most of the zoo's, the shallow ones'."""
 
@@ -47,6 +49,9 @@ class StepOptions:
     """Largest norm of the gradient; 0: no clipping."""
     ema: float = 0.999
     bf16: bool = False
+    compiled: bool = False
+    """Whether `torch.compile` makes the training step's forward and backward; validation and
+    everything that is saved use the network as it is."""
     channels_last: bool = True
     dropout: float = 0.0
     """Share of the channels that is dropped before the network's last convolution."""
@@ -93,6 +98,12 @@ class Learner:
         self.adversary = Adversary(options.gan, device) if options.gan.weight > 0 else None
         if options.dropout:
             _drop_before(last_convolution(self.net), options.dropout)
+        self._forward: nn.Module = self.net
+        if options.compiled:
+            # shares its tensors with the network, whose names stay as they are
+            self._forward = cast(
+                "nn.Module", torch.compile(self.net, backend=COMPILER, dynamic=False)
+            )
 
     def step(self, batch: Batch, step: int, rate: float, *, first_only: bool = False) -> StepResult:
         """Update the weights once and return the numbers; `first_only` trains the first pass alone.
@@ -106,14 +117,15 @@ class Learner:
         rival = self.adversary if step >= self.options.gan.start else None
         if rival is not None:
             total = total + self.options.gan.weight * rival.generator_loss(restored, batch.hq)
-        if not math.isfinite(total.item()):
-            raise _not_finite("loss", total.item(), step, rate, batch.names)
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         limit = self.options.clip or math.inf
-        norm = float(nn.utils.clip_grad_norm_(self.trained, limit))
-        if not math.isfinite(norm):
-            raise _not_finite("gradient", norm, step, rate, batch.names)
+        norm = nn.utils.clip_grad_norm_(self.trained, limit)
+        # the one time in a step that the host waits for a GPU
+        loss, length, *each = torch.stack([total, norm, *passes]).detach().tolist()
+        for what, value in (("loss", loss), ("gradient", length)):
+            if not math.isfinite(value):
+                raise _not_finite(what, value, step, rate, batch.names)
         set_rate(self.optimizer, rate)
         self.optimizer.step()
         self.average.update(self.net)
@@ -121,7 +133,7 @@ class Learner:
             told = None if rival is None else rival.update(restored, batch.hq)
         except FloatingPointError as error:
             raise _not_finite(str(error), math.nan, step, rate, batch.names) from error
-        return StepResult(total.item(), tuple(loss.item() for loss in passes), norm, told)
+        return StepResult(loss, tuple(each), length, told)
 
     def _losses(self, batch: Batch, first_only: bool) -> tuple[Tensor, list[Tensor], Tensor]:
         """Return the weighted sum of the losses of the passes, each of them, and the last image."""
@@ -130,7 +142,7 @@ class Learner:
             lq = batch.lq
             if self.options.channels_last:
                 lq = lq.contiguous(memory_format=torch.channels_last)
-            restored = passes_of(self.net, lq, maps, first_only=first_only)
+            restored = passes_of(self._forward, lq, maps, first_only=first_only)
         images = [image.float() for image in restored]
         passes = [self._loss(image, batch.hq) for image in images]
         given = None if first_only else self.options.pass_weights
@@ -202,6 +214,8 @@ def crop_maps(maps: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
 def _crops(maps: Tensor, batch: Batch) -> Tensor:
     maps = on_lq_grid(maps, *batch.face.shape[-2:])
     h, w = batch.lq.shape[-2:]
+    if batch.lq.shape == batch.face.shape:  # whole faces, each once
+        return maps
     places = zip(batch.owner.tolist(), batch.top.tolist(), batch.left.tolist(), strict=True)
     return torch.stack([maps[face, :, y : y + h, x : x + w] for face, y, x in places])
 

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from data.batches import Batch
 from data.validation import Validation
+from models.device import synchronise
 from models.restorer import pass_count
 from models.rules import noncompliant
 from train import checkpoint, leavings
@@ -160,6 +161,7 @@ class _Run:
 
         def run(batch: Batch, step: int) -> None:
             self.learner.step(batch, step, rate, first_only=first_only)
+            synchronise(self.device)
 
         return time_steps(self.batches, run, limit)
 

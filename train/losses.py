@@ -123,7 +123,7 @@ def weighted(terms: Sequence[str], perceptual: Loss | None = None) -> Loss:
 
 def _blur(image: Tensor) -> Tensor:
     """Gaussian-weighted means (B,C,H-10,W-10) where the whole window lies inside."""
-    place = torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2
+    place = torch.arange(WINDOW, dtype=torch.float64, device=image.device) - WINDOW // 2
     bell = torch.exp(-place.square() / (2 * SIGMA**2))
     window = (bell / bell.sum()).to(image)
     planes = image.flatten(0, 1)[:, None]

@@ -40,7 +40,8 @@ def orthogonal(matrices: Tensor) -> Tensor:
     x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-12)
     for _ in range(ITERATIONS):
         square = x @ x.mT
-        x = a * x + (b * square + c * square @ square) @ x
+        mixed = torch.baddbmm(square, square, square, beta=b, alpha=c)
+        x = torch.baddbmm(x, mixed, x, beta=a)
     return x
 
 
@@ -71,26 +72,30 @@ class Muon(torch.optim.Optimizer):
         self, parameters: Sequence[nn.Parameter], shape: tuple[int, int], rate: float, decay: float
     ) -> None:
         """Move parameters that are matrices of one shape, or its transpose."""
-        updates = orthogonal(torch.stack([self._momentum(p, shape) for p in parameters]))
+        turned = [p.flatten(1).shape != shape for p in parameters]
+        matrices = [gradient.flatten(1) for gradient in self._momentum(parameters)]
+        lying = [m.mT if turn else m for m, turn in zip(matrices, turned, strict=True)]
+        updates = orthogonal(torch.stack(lying))
         step = rate * ADAM_RMS * shape[1] ** 0.5
-        for parameter, update in zip(parameters, updates, strict=True):
-            turned = parameter.flatten(1).shape != shape
-            matrix = update.mT if turned else update
-            if decay:
-                parameter.mul_(1.0 - rate * decay)
-            parameter.add_(matrix.reshape(parameter.shape), alpha=-step)
+        moves = [
+            (update.mT if turn else update).reshape(p.shape)
+            for p, update, turn in zip(parameters, updates, turned, strict=True)
+        ]
+        moved: list[Tensor] = list(parameters)
+        if decay:
+            torch._foreach_mul_(moved, 1.0 - rate * decay)
+        torch._foreach_add_(moved, moves, alpha=-step)
 
-    def _momentum(self, parameter: nn.Parameter, shape: tuple[int, int]) -> Tensor:
-        """The gradient with Nesterov momentum, as a matrix with rows <= columns."""
-        assert parameter.grad is not None
-        gradient = parameter.grad.contiguous()
-        state = self.state[parameter]
-        if not state:
-            state["momentum"] = torch.zeros_like(gradient)
-        momentum: Tensor = state["momentum"]
-        momentum.mul_(MOMENTUM).add_(gradient)
-        matrix = gradient.add(momentum, alpha=MOMENTUM).flatten(1)
-        return matrix if matrix.shape == shape else matrix.mT
+    def _momentum(self, parameters: Sequence[nn.Parameter]) -> tuple[Tensor, ...]:
+        """The gradients with Nesterov momentum."""
+        gradients = [p.grad.contiguous() for p in parameters if p.grad is not None]
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if not self.state[parameter]:
+                self.state[parameter]["momentum"] = torch.zeros_like(gradient)
+        momenta = [self.state[p]["momentum"] for p in parameters]
+        torch._foreach_mul_(momenta, MOMENTUM)
+        torch._foreach_add_(momenta, gradients)
+        return torch._foreach_add(gradients, momenta, alpha=MOMENTUM)
 
 
 class MuonWithAdam:

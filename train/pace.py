@@ -48,7 +48,8 @@ def time_steps(
 ) -> float:
     """Return the mean seconds of a step, its wait for data included, over the first steps.
 
-    `run` does a step; at most `limit` seconds are spent beyond the first two steps.
+    `run` does a step and returns when the device has done it. The first step, in which a compiled
+    network is compiled, is never timed; at most `limit` seconds are spent between it and the last.
     """
     begun = last = time.monotonic()
     times: list[float] = []
@@ -58,7 +59,9 @@ def time_steps(
             now = time.monotonic()
             times.append(now - last)
             last = now
-            if step >= 1 and now - begun > limit:
+            if step == 0:
+                begun = now
+            elif now - begun > limit:
                 break
     timed = times[SETTLING:] or times[1:] or times
     return sum(timed) / len(timed)

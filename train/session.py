@@ -15,7 +15,7 @@ import torch
 from data import augmentations
 from data.batches import Batch, BatchMaker, batch_stream
 from data.sources import FaceSource, OpenedData, open_data, trained_and_held_out
-from models.device import choose_device
+from models.device import DeviceError, choose_device, compiler_missing
 from train.adversary import GanOptions
 from train.checkpoint import write_bytes
 from train.config import CommonConfig, TrainingConfig
@@ -30,6 +30,9 @@ from train.progress import LoopOptions
 from train.run_folder import RunFolder, find_run, start_run
 
 Config = TypeVar("Config", bound=CommonConfig)
+LONG_RUN = 2000 * 8 * 512**2
+"""HQ pixels of a training from which compiling pays: 2,000 steps of 8 whole faces of 512."""
+LONG_MINUTES = 10.0
 SHARED_FIELDS = (
     "first_pass_share",
     "lr",
@@ -96,13 +99,38 @@ def wants_bf16(switch: str, device: torch.device) -> bool:
     return False
 
 
+def wants_compile(config: TrainingConfig, device: torch.device) -> bool:
+    """Return whether to compile the network.
+
+    `auto` means where it pays: on CUDA, in runs of at least `LONG_RUN` pixels or `LONG_MINUTES`.
+    Raises DeviceError where `on` is asked for and the compiler is not there.
+    """
+    if config.compile == "off":
+        return False
+    missing = compiler_missing(device)
+    if config.compile == "on":
+        if missing:
+            raise DeviceError(f"--compile on: this machine has {missing}; use --compile auto")
+        return True
+    preset = preset_of(config)
+    side = config.lq_crop * preset.scale if config.lq_crop else preset.hq_side
+    images = (config.steps or 0) * (config.faces or 1) * (config.crops or 1)
+    long = images * side**2 >= LONG_RUN or (config.max_minutes or 0) >= LONG_MINUTES
+    return device.type == "cuda" and long and not missing
+
+
 def set_up_torch(config: CommonConfig) -> torch.device:
-    """Set threads and the first seed, make the log readable; return the device."""
+    """Set threads and the first seed, make the log readable; return the device.
+
+    On CUDA the fastest convolution of every shape is looked for: training has few shapes.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     if config.threads > 0:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    return choose_device(config.device)
+    device = choose_device(config.device)
+    torch.backends.cudnn.benchmark = device.type == "cuda"
+    return device
 
 
 def preset_of(config: CommonConfig) -> Preset:
@@ -127,8 +155,10 @@ def open_faces(config: CommonConfig, *, scale: int) -> OpenedData:
     )
 
 
-def batches_of(config: TrainingConfig, source: FaceSource, scale: int) -> Batches:
-    """Return the function (start, stop) -> batches of these steps."""
+def batches_of(
+    config: TrainingConfig, source: FaceSource, scale: int, device: torch.device
+) -> Batches:
+    """Return the function (start, stop) -> batches of these steps, on their way to the device."""
     maker = BatchMaker(
         source,
         seed=config.seed,
@@ -144,7 +174,7 @@ def batches_of(config: TrainingConfig, source: FaceSource, scale: int) -> Batche
     workers = config.workers or 0
 
     def batches(start: int, stop: int) -> Generator[Batch]:
-        yield from batch_stream(maker, start, stop, workers)
+        yield from batch_stream(maker, start, stop, workers, in_bytes=device.type == "cuda")
 
     return batches
 
@@ -173,6 +203,7 @@ def loop_options(config: TrainingConfig, device: torch.device, begun: float) -> 
         clip=config.clip,
         ema=0.999 if config.ema is None else config.ema,
         bf16=wants_bf16(config.amp, device),
+        compiled=wants_compile(config, device),
         channels_last=config.channels_last != "off",
         dropout=config.dropout,
         student=getattr(config, "student", FROZEN),

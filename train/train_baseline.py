@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
     folder = session.open_folder(config, COMMAND, found)
     outcome = train(
         net,
-        batches=session.batches_of(config, data.train, scale),
+        batches=session.batches_of(config, data.train, scale, device),
         validation=data.val,
         folder=folder,
         options=session.loop_options(config, device, begun),

@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
         fit_stand_in(net, data.train, config.degradation)
     outcome = train(
         net,
-        batches=session.batches_of(config, data.train, net.scale),
+        batches=session.batches_of(config, data.train, net.scale, device),
         validation=data.val,
         folder=folder,
         options=session.loop_options(config, device, begun),
