@@ -1,9 +1,12 @@
 """From probabilities to the most probable genotype under the cap, exactly.
 
 The probability of a genotype is that of its paths under the exits rule (log p + log(k / 3) per
-exit) times that of its cells and its weighting. Its size is a sum too: fixed parts, and per module
-the edges of the path, the cell's operations at every level of the path and the end. So each
-module has an exact Pareto front of (log-probability, size), and the fronts are merged.
+exit) times that of its cells, its weighting and its frame. Its size is a sum too: fixed parts, and
+per module the edges of the path, the cell's operations at every level of the path and the end. So
+each module has an exact Pareto front of (log-probability, size), and the fronts are merged.
+
+Whether there is an SR trellis is decided before all else: a genotype without one makes fewer
+decisions, so probabilities of genotypes with and without one cannot be compared.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from functools import reduce
 from itertools import product as combinations_of
 
 from models.size import CapError
-from models.space import CAP, TRANSITIONS, Space
+from models.space import CAP, FRAME, TRANSITIONS, Space
 from search.fronts import Choices, Front, best_pair, leaf, product, union
 from search.prices import ModulePrices, prices_of
 
@@ -45,20 +48,38 @@ def derive(space: Space, probabilities: Probabilities, cap: int = CAP) -> Choice
     A pure function. probabilities: by decision name over its open options (`logits.plain`);
     decisions with one open option may be missing. Raises DeriveError when nothing fits.
     """
+    uses = space.framed("sr/use")
+    logs = _log(probabilities, "sr/use", uses) if "sr/use" in _names(space) else [0.0]
+    failed: DeriveError | None = None
+    for _, use in sorted(zip(logs, uses, strict=True), key=lambda pair: -pair[0]):
+        inside = space.restrict({"sr/use": use}) if len(uses) > 1 else space
+        try:
+            return _derive_inside(inside, probabilities, cap)
+        except DeriveError as error:
+            failed = failed or error
+    assert failed is not None
+    raise failed
+
+
+def _derive_inside(space: Space, probabilities: Probabilities, cap: int) -> Choices:
+    """`derive` in a space that has an SR trellis, or has none."""
     prices = prices_of(space)
     fronts = [
         module_front(space, module, probabilities, prices.modules[module])
         for module in space.modules
     ]
-    if space.priors:
-        fronts.append(_weighting_front(space, probabilities, prices.weighting))
-    smallest = sum(int(front.size[0]) for front in fronts) + prices.fixed
+    fronts += [
+        _single_front(name, options, probabilities, prices.single[name])
+        for name, options in _singles(space)
+    ]
+    fixed = prices.fixed + _undecided(space, prices.single)
+    smallest = sum(int(front.size[0]) for front in fronts) + fixed
     if smallest > cap:
         raise DeriveError(
             f"the smallest network of this space has {smallest:,} parameters, the cap is {cap:,}: "
             "narrow the width"
         )
-    return _best(fronts, cap - prices.fixed)
+    return _best(fronts, cap - fixed)
 
 
 def log_probability(
