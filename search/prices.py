@@ -13,7 +13,7 @@ from models.fusion import Weighting
 from models.network import FaceSR
 from models.operations import Mixed
 from models.size import count
-from models.space import FRAME, Space, SpaceError
+from models.space import FRAME, Decision, Space, SpaceError
 from models.trellis import EndMixer, TrellisNet
 
 Node = tuple[int, int]
@@ -59,21 +59,24 @@ def prices_of(space: Space) -> Prices:
         weighting = _weighting_prices(space)
     modules = {m: _module_prices(space, m, net) for m in space.modules}
     pieces = sum(_sum_of(prices) for prices in modules.values())
-    frame = {
-        d.name: dict.fromkeys(d.options, 0)
-        for d in space.decisions()
-        if d.name in FRAME and d.name != "tail/kind"
-    }
-    if "passes" in frame:
+    single = {d.name: dict.fromkeys(d.options, 0) for d in singles(space)}
+    if "tail/kind" in single:
+        single["tail/kind"] = {k: sum(map(_size, net.tail.parts(k))) for k in net.tail.kinds}
+        pieces += sum(single["tail/kind"].values())
+    if "passes" in single:
         again = _size(net.feedback) if space.passes > 1 else 0
-        frame["passes"] = {o: 0 if o == "1" else again for o in frame["passes"]}
+        single["passes"] = {o: 0 if o == "1" else again for o in single["passes"]}
         pieces += again
-    tails = {kind: sum(map(_size, net.tail.parts(kind))) for kind in net.tail.kinds}
-    pieces += sum(tails.values())
     if space.priors:
+        single["fusion/weighting"] = weighting
         pieces += _size(net.fusion.weighting)
-        frame["fusion/weighting"] = weighting
-    return Prices(count(net).total - pieces, modules, {**frame, "tail/kind": tails})
+    return Prices(count(net).total - pieces, modules, single)
+
+
+def singles(space: Space) -> list[Decision]:
+    """Decisions that belong to no trellis or cell: the weighting, the frame but for `sr/use`."""
+    names = {*FRAME, "fusion/weighting"} - {"sr/use"}
+    return [d for d in space.decisions() if d.name in names]
 
 
 def trellis_of(net: FaceSR, module: str) -> TrellisNet:
