@@ -32,7 +32,8 @@ def softmax(
 ) -> MixWeights:
     """Every open option at once: the full mixture (DARTS; the exits rule on trellises).
 
-    All decisions but exits take their softmax. An edge of a trellis takes its weight over the sum that arrives at its target; ends take the chance that a path ends there.
+    All decisions but exits take their softmax. An edge of a trellis takes its weight over the
+    sum that arrives at its target; ends take the chance that a path ends there.
     `rng` is not used. Nothing is random, nothing is left out.
     """
     probabilities = {n: (v / temperature).softmax(dim=0) for n, v in logits.vectors.items()}
