@@ -31,7 +31,7 @@ FORMAT = 1
 LARGEST_FILE = 1 << 30
 """Bytes; two hundred times a network under the cap."""
 
-LONGEST = {"layers": 64, "levels": 16, "blocks": 256, "nodes": 16}
+LONGEST = {"layers": 64, "levels": 16, "blocks": 256, "extra": 256, "nodes": 16}
 """Bounds on the counts of a space from a file, so that a hostile one cannot build for hours."""
 
 

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.mixing import MixWeights, coefficients, scaled, total
 from models.operations import SLOPE
+from models.space import Space
 
 
 class ResidualDenseBlock(nn.Module):
@@ -34,24 +36,47 @@ def dense_stack(channels: int, growth: int, blocks: int) -> nn.Sequential:
 
 
 class Tail(nn.Module):
-    """Base grid to image: three times (x2 nearest, conv, LeakyReLU), conv, LeakyReLU, conv to RGB.
+    """Base grid to image, (B,C,h,w) -> (B,3,8h,8w), by the open kinds of tail.
 
-    (B,C,h,w) -> (B,3,8h,8w)
+    resize: three times (x2 nearest, conv, LeakyReLU), conv, LeakyReLU, conv to RGB;
+    shuffle: three times (conv, pixel-shuffle x2, LeakyReLU), conv to RGB.
     """
 
-    def __init__(self, channels: int, widths: tuple[int, int, int]) -> None:
+    def __init__(self, space: Space) -> None:
         super().__init__()
-        sizes = (channels, *widths)
-        self.ups = nn.ModuleList(
-            nn.Conv2d(a, b, 3, padding=1) for a, b in zip(sizes, widths, strict=False)
-        )
-        self.refine = nn.Conv2d(widths[-1], widths[-1], 3, padding=1)
+        widths = space.width.tail
+        steps = list(zip((space.width.channels, *widths), widths, strict=False))
+        self.kinds, self.slopes = space.framed("tail/kind"), space.framed("tail/slope")
+        if "shuffle" in self.kinds:
+            self.shuffles = nn.ModuleList(nn.Conv2d(a, 4 * b, 3, padding=1) for a, b in steps)
+        if "resize" in self.kinds:
+            self.ups = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in steps)
+            self.refine = nn.Conv2d(widths[-1], widths[-1], 3, padding=1)
         self.out = damp(nn.Conv2d(widths[-1], 3, 3, padding=1), 0.1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, weights: MixWeights | None = None) -> Tensor:
+        makers = {"shuffle": self._shuffled, "resize": self._resized}
+        open_now = coefficients("tail/kind", self.kinds, weights)
+        return self.out(total([scaled(makers[k](x, weights), c) for k, c in open_now]))
+
+    def parts(self, kind: str) -> list[nn.Module]:
+        """The layers that only this kind of tail has."""
+        return [self.shuffles] if kind == "shuffle" else [self.ups, self.refine]
+
+    def _shuffled(self, x: Tensor, weights: MixWeights | None) -> Tensor:
+        for conv in self.shuffles:
+            x = self._active(F.pixel_shuffle(conv(x), 2), weights)
+        return x
+
+    def _resized(self, x: Tensor, weights: MixWeights | None) -> Tensor:
         for conv in self.ups:
-            x = F.leaky_relu(conv(F.interpolate(x, scale_factor=2.0, mode="nearest")), SLOPE)
-        return self.out(F.leaky_relu(self.refine(x), SLOPE))
+            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+            x = self._active(conv(x), weights)
+        return self._active(self.refine(x), weights)
+
+    def _active(self, x: Tensor, weights: MixWeights | None) -> Tensor:
+        open_now = coefficients("tail/slope", self.slopes, weights)
+        return total([scaled(F.leaky_relu(x, float(slope)), c) for slope, c in open_now])
 
 
 def damp(conv: nn.Module, factor: float) -> nn.Module:

@@ -119,6 +119,47 @@ class CellSpace:
         return tuple("+".join(c) for c in combinations(self.sources(node), self.inputs_kept))
 
 
+FRAME_OPTIONS: dict[str, tuple[str, ...]] = {
+    "sr": ("none", "trellis"),
+    "tail": ("shuffle", "resize"),
+    "slope": ("0.1", "0.2"),
+    "skip": ("bilinear", "bicubic"),
+    "passes": ("1", "2", "3"),
+}
+"""Options of the frame, of each decision the one that computes least first."""
+PLACES = tuple(str(number) for number in range(513))
+"""Numbers of dense blocks that trellis or priors may join after."""
+
+
+@dataclass(frozen=True)
+class FrameSpace:
+    """What stands around the trellises and cells; one option each is the published network.
+
+    sr: `trellis`, or `none`: the features stay on the base grid and fused priors join them there.
+    join: dense blocks passed before trellis or priors join; () is `Width.blocks`.
+    tail: `resize` (enlarge, convolve) or `shuffle` (convolve, pixel-shuffle); slope: of its
+    LeakyReLU; skip: the enlarged LQ that is added; passes: restorations of one LQ, if priors.
+    """
+
+    sr: tuple[str, ...] = ("trellis",)
+    join: tuple[str, ...] = ()
+    tail: tuple[str, ...] = ("resize",)
+    slope: tuple[str, ...] = ("0.2",)
+    skip: tuple[str, ...] = ("bicubic",)
+    passes: tuple[str, ...] = ("2",)
+
+    def __post_init__(self) -> None:
+        for key, known in FRAME_OPTIONS.items():
+            given = getattr(self, key)
+            if not given or set(given) - set(known) or len(set(given)) != len(given):
+                raise SpaceError(f"frame.{key}: {given}, one or more of {known} expected")
+            object.__setattr__(self, key, tuple(o for o in known if o in given))
+        if bad := [place for place in self.join if place not in PLACES]:
+            raise SpaceError(f"frame.join: {bad[0]!r} is not from '0' to {PLACES[-1]!r}")
+        if self.join != tuple(str(n) for n in sorted({int(place) for place in self.join})):
+            raise SpaceError(f"frame.join: {self.join} must be numbers of blocks that rise")
+
+
 def checked_fields(
     cls: type, data: Mapping[str, Any], where: str, skip: tuple[str, ...] = ()
 ) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class Weighting(nn.Module):
 
 
 class Fusion(nn.Module):
-    """SR features and prior features, joined on the LQ grid, through the fusion trellis."""
+    """Features of the face and of the priors, joined on the LQ grid, through the fusion trellis."""
 
     def __init__(self, space: Space) -> None:
         super().__init__()
@@ -94,11 +94,14 @@ class Fusion(nn.Module):
         nodes = space.cell.nodes
         self.lq_level = lq_level(space.scale)
         self.prior_names = space.priors
-        sr_channels = {
-            end: unshuffled(nodes * space.filters("sr", end), end - self.lq_level)
-            for end in space.ends("sr")
-        }
-        self.join_sr = EndMixer(space, "sr", sr_channels, out)
+        if "trellis" in space.framed("sr/use"):
+            sr_channels = {
+                end: unshuffled(nodes * space.filters("sr", end), end - self.lq_level)
+                for end in space.ends("sr")
+            }
+            self.join_sr = EndMixer(space, "sr", sr_channels, out)
+        if "none" in space.framed("sr/use"):
+            self.join_body = nn.Conv2d(space.width.channels, out, 1)
         self.join_priors = nn.ModuleDict(
             {
                 p: EndMixer(space, p, {e: nodes * space.filters(p, e) for e in space.ends(p)}, out)
@@ -110,15 +113,25 @@ class Fusion(nn.Module):
 
     def forward(
         self,
-        sr: dict[int, Tensor],
+        face: dict[int, Tensor] | Tensor,
         priors: dict[str, dict[int, Tensor]],
         weights: MixWeights | None = None,
     ) -> dict[int, Tensor]:
-        on_grid = {end: to_grid(x, end - self.lq_level) for end, x in sr.items()}
-        base = self.join_sr(on_grid, weights)
+        """Fused features by end depth.
+
+        face: ends of the SR trellis by level, or without one the body's features (B,C,h,w) on the
+        base grid; priors: per prior its features by end depth.
+        """
+        base = self._base(face, weights)
         joined = []
         for name in self.prior_names:
             features = {depth: resample(x, 2.0**depth) for depth, x in priors[name].items()}
             joined.append(self.join_priors[name](features, weights))
         weighted = self.weighting(base, joined, weights)
         return self.trellis(total([base, *weighted]), weights)
+
+    def _base(self, face: dict[int, Tensor] | Tensor, weights: MixWeights | None) -> Tensor:
+        if isinstance(face, Tensor):
+            return resample(self.join_body(face), 2.0**self.lq_level)
+        on_grid = {end: to_grid(x, end - self.lq_level) for end, x in face.items()}
+        return self.join_sr(on_grid, weights)

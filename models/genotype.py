@@ -12,7 +12,9 @@ from models.files import write_whole
 from models.space import Space, SpaceError
 
 FORMAT = "facesr-genotype"
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)
+"""Version 1 knew neither the frame of a space nor its extra dense blocks."""
 MAX_BYTES = 1 << 20
 KEYS = ("format", "version", "space", "genotype", "counts", "priors", "provenance")
 COUNTS = ("parameters", "learned_buffers", "total")
@@ -83,8 +85,9 @@ def _check_keys(data: Any) -> None:
         raise GenotypeError(f"expected a JSON object, found {type(data).__name__}")
     if data.get("format") != FORMAT:
         raise GenotypeError(f"format is {data.get('format')!r}, expected {FORMAT!r}")
-    if data.get("version") != VERSION:
-        raise GenotypeError(f"version {data.get('version')!r} cannot be read, expected {VERSION}")
+    version = data.get("version")
+    if type(version) is not int or version not in READABLE:
+        raise GenotypeError(f"version {version!r} cannot be read, expected one of {READABLE}")
     for problem, keys in (("unknown", set(data) - set(KEYS)), ("missing", set(KEYS) - set(data))):
         if keys:
             raise GenotypeError(f"{problem} key {sorted(keys)[0]!r}")

@@ -46,7 +46,8 @@ class MixWeights:
             _put(values, active, decision.name, decision.options, option)
         for module in space.modules:
             ends = tuple(str(e) for e in space.ends(module))
-            _put(values, active, f"{module}/end", ends, str(derived.ends(module)[0]))
+            end = str(derived.ends(module)[0]) if module in derived.modules else None
+            _put(values, active, f"{module}/end", ends, end)
         return cls(values, active)
 
 

@@ -1,7 +1,8 @@
 """FaceSR: the one network class, supernet and derived network alike.
 
-Read top to bottom it is the figure of FRSNet (`restore_from`, without `fused`) and MFPSNet
+Read top to bottom it is the figure of FRSNet (`_restore`, without `branches`) and MFPSNet
 (`forward`: a first pass without priors, a second one with the fused priors, shared weights).
+`Space.frame` has variants: no SR trellis, priors in a single pass, another tail or skip.
 """
 
 from __future__ import annotations
@@ -10,46 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.blocks import Tail, damp, dense_stack, to_grid, unshuffled
-from models.fusion import Fusion, PriorBranch, lq_level
-from models.mixing import MixWeights
-from models.operations import SLOPE
+from models.blocks import Tail, damp, dense_stack
+from models.fusion import Fusion, PriorBranch
+from models.join import DirectJoin, Redistill
+from models.mixing import MixWeights, coefficients, scaled, total
 from models.space import Space
 from models.student import Student, student_input
-from models.trellis import EndMixer, TrellisNet
+from models.trellis import TrellisNet
 
-
-class Redistill(nn.Module):
-    """Ends of the SR trellis -> (B,C,h,w) on the base grid, two 1x1 convolutions.
-
-    Fused features are added to the SR features, damped: the second pass starts as the first one.
-    """
-
-    def __init__(self, space: Space) -> None:
-        super().__init__()
-        c, nodes = space.width.channels, space.cell.nodes
-        self.base_depth = lq_level(space.scale)
-        sr = {e: unshuffled(nodes * space.filters("sr", e), e) for e in space.ends("sr")}
-        self.from_sr = EndMixer(space, "sr", sr, c)
-        if space.priors:
-            fused = {
-                e: unshuffled(nodes * space.filters("fusion", e), self.base_depth - e)
-                for e in space.ends("fusion")
-            }
-            self.from_fusion = EndMixer(space, "fusion", fused, c)
-            for conv in self.from_fusion.convs.values():
-                damp(conv, 0.1)
-        self.out = damp(nn.Conv2d(c, c, 1), 1.0)
-
-    def forward(
-        self, sr: dict[int, Tensor], fused: dict[int, Tensor] | None, weights: MixWeights | None
-    ) -> Tensor:
-        grids = {level: to_grid(x, level) for level, x in sr.items()}
-        mixed = self.from_sr(grids, weights)
-        if fused is not None:
-            grids = {depth: to_grid(x, self.base_depth - depth) for depth, x in fused.items()}
-            mixed = mixed + self.from_fusion(grids, weights)
-        return self.out(F.leaky_relu(mixed, SLOPE))
+Branches = dict[str, dict[int, Tensor]]
+"""Per prior its features by end depth."""
 
 
 class FaceSR(nn.Module):
@@ -71,19 +42,25 @@ class FaceSR(nn.Module):
         self.unshuffle = 8 // space.scale
         self.intake = nn.Conv2d(3 * self.unshuffle**2, c, 3, padding=1)
         self.extract = dense_stack(c, width.growth, width.blocks)
-        self.sr_intake = nn.Conv2d(c, space.filters("sr", space.sr_trellis.start), 1)
-        self.sr = TrellisNet(space, "sr")
-        self.redistill = Redistill(space)
-        self.blocks = dense_stack(c, width.growth, width.blocks)
-        self.blocks_out = damp(nn.Conv2d(c, c, 3, padding=1), 1.0)
-        self.tail = Tail(c, width.tail)
+        uses = space.framed("sr/use")
+        if "trellis" in uses:
+            self.sr_intake = nn.Conv2d(c, space.filters("sr", space.sr_trellis.start), 1)
+            self.sr = TrellisNet(space, "sr")
+            self.redistill = Redistill(space)
+        self.blocks = dense_stack(c, width.growth, width.blocks + width.extra)
+        out = nn.Conv2d(c, c, 3, padding=1)
+        self.blocks_out = damp(out, 1.0) if "trellis" in uses else out  # else as in rdb-plain
+        self.tail = Tail(space)
         self.student: nn.Module | None = None
         """A `Student`, or what stands in for one (`models.prior_source`)."""
         if space.priors:
-            self.feedback = damp(nn.Conv2d(3 * 8**2, c, 1), 0.0)
+            if space.passes > 1:
+                self.feedback = damp(nn.Conv2d(3 * 8**2, c, 1), 0.0)
             self.student = Student(space.priors)
             self.branches = nn.ModuleDict({p: PriorBranch(space, p) for p in space.priors})
             self.fusion = Fusion(space)
+            if "none" in uses:
+                self.direct = DirectJoin(space)
 
     def prior_maps(self, face: Tensor) -> dict[str, Tensor]:
         """Whole LQ faces (B,3,h,w) -> the student's maps by prior, (B,channels,S,S)."""
@@ -104,40 +81,95 @@ class FaceSR(nn.Module):
 
         maps: the priors' maps for exactly this LQ (on a crop, the maps of the whole face cropped
         alike); None lets the student see `lq` as a whole face. weights: see `MixWeights`.
-        first_only: stop after the first pass.
+        first_only: stop after the first of several passes.
         """
         if lq.shape[-1] % self.lq_multiple or lq.shape[-2] % self.lq_multiple:
             raise ValueError(
                 f"LQ is {lq.shape[-2]}x{lq.shape[-1]}: sides must be multiples of "
                 f"{self.lq_multiple} (models.restorer.restore pads)"
             )
-        skip = F.interpolate(
-            lq, scale_factor=float(self.scale), mode="bicubic", align_corners=False
-        )
+        skip = self._skip(lq, weights)
         shallow = self.intake(F.pixel_unshuffle(lq, self.unshuffle))
-        restored = [self._restore(shallow, None, weights) + skip]
-        if self.student is None or first_only:
-            return restored
+        if self.student is None:
+            return [self._restore(shallow, None, weights) + skip]
+        if first_only and self.space.passes > 1:
+            return [self._restore(shallow, None, weights) + skip]
         if maps is None:
             maps = self.prior_maps(lq)
         branches = {p: self.branches[p](maps[p], lq, weights) for p in self.space.priors}
-        shallow = shallow + self.feedback(F.pixel_unshuffle(restored[0], 8))
-        restored.append(self._restore(shallow, branches, weights) + skip)
-        return restored
+        return self._passes(shallow, skip, branches, weights)
+
+    def _skip(self, lq: Tensor, weights: MixWeights | None) -> Tensor:
+        """The enlarged LQ that every pass adds to."""
+        open_now = coefficients("skip/kind", self.space.framed("skip/kind"), weights)
+        enlarged = [
+            scaled(
+                F.interpolate(lq, scale_factor=float(self.scale), mode=kind, align_corners=False),
+                coefficient,
+            )
+            for kind, coefficient in open_now
+        ]
+        return total(enlarged)
+
+    def _passes(
+        self, shallow: Tensor, skip: Tensor, branches: Branches, weights: MixWeights | None
+    ) -> list[Tensor]:
+        """The image of every pass: one with priors, or one without and then one or more with them.
+
+        Of several open numbers of passes, the last image is the weighted sum of theirs.
+        """
+        open_now = coefficients("passes", self.space.framed("passes"), weights)
+        wanted = {int(option): coefficient for option, coefficient in open_now}
+        last: list[Tensor] = []
+        if 1 in wanted:
+            last.append(scaled(self._restore(shallow, branches, weights) + skip, wanted[1]))
+        restored: list[Tensor] = []
+        for number in range(1, max(wanted) + 1 if max(wanted) > 1 else 1):
+            if number == 1:
+                restored.append(self._restore(shallow, None, weights) + skip)
+                continue
+            fed = shallow + self.feedback(F.pixel_unshuffle(restored[-1], 8))
+            restored.append(self._restore(fed, branches, weights) + skip)
+            if number in wanted:
+                last.append(scaled(restored[-1], wanted[number]))
+        return [*restored[:-1], total(last)]
 
     def _restore(
-        self,
-        shallow: Tensor,
-        branches: dict[str, dict[int, Tensor]] | None,
-        weights: MixWeights | None,
+        self, shallow: Tensor, branches: Branches | None, weights: MixWeights | None
     ) -> Tensor:
         """One pass from the shallow features on the base grid to the residual image."""
-        deep = self.extract(shallow)
-        features = self.sr(self.sr_intake(deep), weights)
-        fused = None if branches is None else self.fusion(features, branches, weights)
-        distilled = deep + self.redistill(features, fused, weights)
-        refined = self.blocks_out(self.blocks(distilled)) + shallow
-        return self.tail(refined)
+        joins: dict[int, Tensor | None] = {}
+        if self.space.modules:
+            places = coefficients("join/after", self.space.framed("join/after"), weights)
+            joins = {int(place): coefficient for place, coefficient in places}
+        features = shallow
+        for done, block in enumerate([*self.extract, *self.blocks, None]):
+            if done in joins:
+                features = self._joined(features, branches, joins[done], weights)
+            if block is not None:
+                features = block(features)
+        return self.tail(self.blocks_out(features) + shallow, weights)
+
+    def _joined(
+        self,
+        features: Tensor,
+        branches: Branches | None,
+        place: Tensor | None,
+        weights: MixWeights | None,
+    ) -> Tensor:
+        """Features on the base grid plus what trellis and priors make of them, times `place`."""
+        terms = [features]
+        for use, coefficient in coefficients("sr/use", self.space.framed("sr/use"), weights):
+            if use == "trellis":
+                ends = self.sr(self.sr_intake(features), weights)
+                fused = None if branches is None else self.fusion(ends, branches, weights)
+                term = self.redistill(ends, fused, weights)
+            elif branches is not None:
+                term = self.direct(self.fusion(features, branches, weights), weights)
+            else:
+                continue
+            terms.append(scaled(scaled(term, coefficient), place))
+        return total(terms)
 
     @torch.no_grad()
     def prior_weights(self) -> dict[str, float]:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from models.network import FaceSR
 from models.space import CAP, Space
 
-CHANNEL_STEP = 16
-"""Channels grow in steps that fill the vector registers of CPUs and GPUs."""
+FIT_STEPS = (("extra", 1), ("channels", 16), ("channels", 4), ("growth", 1))
+"""What spare parameters go to, in this order: dense blocks, channels in steps that fill the vector
+registers of CPUs and GPUs, channels in smaller steps, growth."""
 
 
 class CapError(ValueError):
@@ -83,13 +84,13 @@ def check_cap(net: nn.Module, cap: int = CAP) -> Count:
 
 
 def fit_width(space: Space, cap: int = CAP) -> Space:
-    """The widest space under the cap: channels in steps of 16 first, then growth by one.
+    """The largest space under the cap, step by step as in `FIT_STEPS`, choices unchanged.
 
     Raises CapError when the space is over the cap at its own width.
     """
     if meta_count(space).total > cap:
         raise CapError(f"{meta_count(space).total:,} parameters at the given width, cap {cap:,}")
-    for key, step in (("channels", CHANNEL_STEP), ("growth", 1)):
+    for key, step in FIT_STEPS:
         while True:
             wider = replace(
                 space, width=replace(space.width, **{key: getattr(space.width, key) + step})

@@ -15,6 +15,7 @@ from models.decisions import (
     TRANSITIONS,
     CellSpace,
     Decision,
+    FrameSpace,
     SpaceError,
     Trellis,
     checked_fields,
@@ -28,6 +29,7 @@ __all__ = [
     "TRANSITIONS",
     "CellSpace",
     "Decision",
+    "FrameSpace",
     "Space",
     "SpaceError",
     "Trellis",
@@ -44,15 +46,28 @@ PRIOR_CHANNELS: dict[str, int] = {"parse": 12, "heat": 26, "dict": 9}
 WEIGHTINGS = ("none", "gate", "attention")
 NORMS = ("none", "batch")
 SCALES = (1, 2, 4, 8)
+FRAME = {
+    "sr/use": "sr",
+    "join/after": "join",
+    "tail/kind": "tail",
+    "tail/slope": "slope",
+    "skip/kind": "skip",
+    "passes": "passes",
+}
+"""Decisions of the frame, each with the field of `FrameSpace` that holds its options."""
 
 
 @dataclass(frozen=True)
 class Width:
-    """Channel counts. `sr` halves per level up, `prior` and `fusion` double per depth down."""
+    """Channel counts. `sr` halves per level up, `prior` and `fusion` double per depth down.
+
+    Dense blocks: `blocks` before the published place of the SR trellis, `blocks + extra` after it.
+    """
 
     channels: int = 64
     growth: int = 27
     blocks: int = 3
+    extra: int = 0
     sr: int = 32
     prior: int = 6
     fusion: int = 8
@@ -64,9 +79,10 @@ class Space:
     """Everything a network is, with the options that are still open.
 
     With priors it is MFPSNet (`passes` 2: restore, then restore again with the fused priors),
-    without them FRSNet (one pass). Names of decisions:
+    without them FRSNet (one pass); `frame` has more. Names of decisions:
     ``<module>/layer<L>/level<V>/exit`` ('depth' for all modules but sr),
-    ``<module>/cell/node<N>/inputs``, ``<module>/cell/node<N>/<source>/op``, ``fusion/weighting``.
+    ``<module>/cell/node<N>/inputs``, ``<module>/cell/node<N>/<source>/op``, ``fusion/weighting``,
+    and those of `FRAME`, which are decisions only where the frame has several options.
     """
 
     scale: int = 4
@@ -75,6 +91,7 @@ class Space:
     prior_trellis: Trellis = field(default_factory=Trellis)
     fusion_trellis: Trellis = field(default_factory=Trellis)
     cell: CellSpace = field(default_factory=CellSpace)
+    frame: FrameSpace = field(default_factory=FrameSpace)
     width: Width = field(default_factory=Width)
     weightings: tuple[str, ...] = WEIGHTINGS
     norm: str = "none"
@@ -97,15 +114,29 @@ class Space:
             self.fusion_trellis.axis,
         ):
             raise SpaceError("the SR trellis climbs levels, all others descend depths")
+        if any(int(place) > self.blocks for place in self.frame.join):
+            raise SpaceError(f"frame.join: {self.frame.join}, of {self.blocks} dense blocks in all")
+
+    @property
+    def blocks(self) -> int:
+        """Dense blocks of the whole body."""
+        return 2 * self.width.blocks + self.width.extra
 
     @property
     def passes(self) -> int:
-        return 2 if self.priors else 1
+        """Restorations of one LQ; the most that are still open."""
+        return max(map(int, self.framed("passes"))) if self.priors else 1
 
     @property
     def modules(self) -> tuple[str, ...]:
         """The trellises of this space: sr, one per prior, and fusion where there are priors."""
-        return ("sr", *self.priors, "fusion") if self.priors else ("sr",)
+        sr = ("sr",) if "trellis" in self.framed("sr/use") else ()
+        return (*sr, *self.priors, "fusion") if self.priors else sr
+
+    def framed(self, name: str) -> tuple[str, ...]:
+        """Options still open of a decision of `FRAME`."""
+        options = getattr(self.frame, FRAME[name]) or (str(self.width.blocks),)
+        return self._open(name, options)
 
     def trellis(self, module: str) -> Trellis:
         by_kind = {"sr": self.sr_trellis, "fusion": self.fusion_trellis}
@@ -161,7 +192,14 @@ class Space:
 
     def decisions(self) -> tuple[Decision, ...]:
         """Decisions that some open choice still reaches, those with one option left included."""
-        return tuple(d for module in self.modules for d in self._module_decisions(module))
+        modules = (d for module in self.modules for d in self._module_decisions(module))
+        return (*self._frame_decisions(), *modules)
+
+    def _frame_decisions(self) -> Iterator[Decision]:
+        reached = {"passes": bool(self.priors), "join/after": bool(self.modules)}
+        for name, key in FRAME.items():
+            if len(getattr(self.frame, key)) > 1 and reached.get(name, True):
+                yield Decision(name, self.framed(name))
 
     def _module_decisions(self, module: str) -> Iterator[Decision]:
         for layer in range(self.trellis(module).layers):
@@ -223,7 +261,7 @@ class Space:
         """The space with a subset of its priors; the choices of the others are dropped."""
         if extra := [p for p in priors if p not in self.priors]:
             raise SpaceError(f"priors {extra} are not in this space, which has {self.priors}")
-        smaller = replace(self, priors=tuple(priors), chosen=())
+        smaller = replace(self, priors=tuple(priors))
         reached = {d.name for d in smaller.decisions()}
         kept = tuple((n, o) for n, o in self.chosen if n in reached)
         return replace(smaller, chosen=kept)
@@ -236,17 +274,24 @@ class Space:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Space:
-        """Inverse of `to_dict`; SpaceError names the key that is wrong."""
+        """Inverse of `to_dict`; SpaceError names the key that is wrong.
+
+        Without `frame` and `width.extra`, which older files lack, it is the published frame.
+        """
         parts = {
             "sr_trellis": Trellis,
             "prior_trellis": Trellis,
             "fusion_trellis": Trellis,
             "cell": CellSpace,
+            "frame": FrameSpace,
             "width": Width,
         }
+        if isinstance(data, Mapping):
+            data = {"frame": asdict(FrameSpace()), **data}
         values = checked_fields(cls, data, "space", skip=("chosen",))
         for key, part in parts.items():
             if not isinstance(values[key], Mapping):
                 raise SpaceError(f"space.{key} must be an object")
-            values[key] = part(**checked_fields(part, values[key], f"space.{key}"))
+            given = {"extra": 0, **values[key]} if part is Width else values[key]
+            values[key] = part(**checked_fields(part, given, f"space.{key}"))
         return cls(**values)

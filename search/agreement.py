@@ -42,15 +42,29 @@ class GradientSignal:
         self.total += flat.nan_to_num()
         self.squares += flat.nan_to_num().square()
 
+    def each(self) -> list[list[float]]:
+        """The t of every logit, vector by vector; 0 where it had too few gradients or equal ones.
+
+        Negative: descent raises the logit.
+        """
+        t = torch.zeros_like(self.total)
+        moved, found = self._t()
+        t[moved] = found
+        return [part.tolist() for part in t.split(self._lengths)]
+
     def value(self) -> float:
         """Root mean square of t over the logits that had enough gradients; 0 before any had."""
-        enough = self.count >= FEWEST
+        _, found = self._t()
+        return float(found.square().mean().sqrt()) if len(found) else 0.0
+
+    def _t(self) -> tuple[Tensor, Tensor]:
+        """Indices of the logits that had enough gradients which differ, and their t."""
+        enough = (self.count >= FEWEST).nonzero().squeeze(1)
         n = self.count[enough]
         mean = self.total[enough] / n
         variance = (self.squares[enough] / n - mean.square()).clamp_min(0) * n / (n - 1)
         moved = variance > 0
-        squared = mean[moved].square() * n[moved] / variance[moved]
-        return float(squared.mean().sqrt()) if len(squared) else 0.0
+        return enough[moved], mean[moved] * (n[moved] / variance[moved]).sqrt()
 
     def state(self) -> dict[str, Tensor]:
         """The sums, for a checkpoint."""

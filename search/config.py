@@ -5,13 +5,25 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from models.space import OPERATION_SETS, PRIORS, CellSpace, Space, Trellis, Width
+from models.space import OPERATION_SETS, PRIORS, CellSpace, FrameSpace, Space, Trellis, Width
 from search.relaxations import STRATEGIES
 from train.config import SWITCH, CommonConfig
 from train.flags import ConfigError, flag
 from train.presets import PRESETS, Preset
 
 QUICK = "quick"
+FRAMES = {
+    "searched": FrameSpace(
+        sr=("none", "trellis"),
+        join=("1", "2", "3", "4", "5"),
+        tail=("shuffle", "resize"),
+        slope=("0.1", "0.2"),
+        skip=("bilinear", "bicubic"),
+        passes=("1", "2"),
+    ),
+    "published": FrameSpace(),
+}
+"""What stands around trellises and cells: decided by the search, or as published."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +34,12 @@ class SearchConfig(CommonConfig):
         "auto",
         "darts: every option at once; gdas: one sampled path a step; auto: gdas but on a GPU",
         choices=("auto", *STRATEGIES),
+    )
+    frame: str = flag(
+        "searched",
+        "what is around trellises and cells (SR trellis or none, tail, skip, passes): searched, "
+        "or as published",
+        choices=tuple(FRAMES),
     )
     operations: str = flag("default", "operations of the cells", choices=tuple(OPERATION_SETS))
     scale: int | None = flag(None, "side of the HQ over that of the LQ: 1, 2, 4 or 8")
@@ -82,6 +100,7 @@ def space_of(config: SearchConfig) -> Space:
         prior_trellis=Trellis(layers=preset.layers),
         fusion_trellis=Trellis(layers=preset.layers),
         cell=CellSpace(operations=OPERATION_SETS[config.operations]),
+        frame=FRAMES[config.frame],
         width=Width(
             channels=preset.channels,
             growth=preset.growth,

@@ -1,9 +1,12 @@
 """From probabilities to the most probable genotype under the cap, exactly.
 
 The probability of a genotype is that of its paths under the exits rule (log p + log(k / 3) per
-exit) times that of its cells and its weighting. Its size is a sum too: fixed parts, and per module
-the edges of the path, the cell's operations at every level of the path and the end. So each
-module has an exact Pareto front of (log-probability, size), and the fronts are merged.
+exit) times that of its cells, its weighting and its frame. Its size is a sum too: fixed parts, and
+per module the edges of the path, the cell's operations at every level of the path and the end. So
+each module has an exact Pareto front of (log-probability, size), and the fronts are merged.
+
+Whether there is an SR trellis is decided before all else: a genotype without one makes fewer
+decisions, so probabilities of genotypes with and without one cannot be compared.
 """
 
 from __future__ import annotations
@@ -16,9 +19,9 @@ from functools import reduce
 from itertools import product as combinations_of
 
 from models.size import CapError
-from models.space import CAP, TRANSITIONS, Space
+from models.space import CAP, TRANSITIONS, Decision, Space
 from search.fronts import Choices, Front, best_pair, leaf, product, union
-from search.prices import ModulePrices, prices_of
+from search.prices import ModulePrices, prices_of, singles
 
 Probabilities = Mapping[str, Sequence[float]]
 SMALLEST = 1e-30
@@ -45,13 +48,32 @@ def derive(space: Space, probabilities: Probabilities, cap: int = CAP) -> Choice
     A pure function. probabilities: by decision name over its open options (`logits.plain`);
     decisions with one open option may be missing. Raises DeriveError when nothing fits.
     """
+    uses = space.framed("sr/use")
+    logs = _log(probabilities, "sr/use", uses)
+    failed: list[DeriveError] = []
+    for _, use in sorted(zip(logs, uses, strict=True), key=lambda pair: -pair[0]):
+        try:
+            inside = _derive_inside(_with_use(space, use), probabilities, cap)
+        except DeriveError as error:
+            failed.append(error)
+        else:
+            several = len(space.frame.sr) > 1
+            return {"sr/use": use, **inside} if several else inside
+    raise failed[0]
+
+
+def _with_use(space: Space, use: str) -> Space:
+    return space.restrict({"sr/use": use}) if len(space.framed("sr/use")) > 1 else space
+
+
+def _derive_inside(space: Space, probabilities: Probabilities, cap: int) -> Choices:
+    """`derive` in a space that surely has an SR trellis, or surely has none."""
     prices = prices_of(space)
     fronts = [
         module_front(space, module, probabilities, prices.modules[module])
         for module in space.modules
     ]
-    if space.priors:
-        fronts.append(_weighting_front(space, probabilities, prices.weighting))
+    fronts += [_single_front(d, probabilities, prices.single[d.name]) for d in singles(space)]
     smallest = sum(int(front.size[0]) for front in fronts) + prices.fixed
     if smallest > cap:
         raise DeriveError(
@@ -64,12 +86,17 @@ def derive(space: Space, probabilities: Probabilities, cap: int = CAP) -> Choice
 def log_probability(
     space: Space, probabilities: Probabilities, choices: Mapping[str, str]
 ) -> float:
-    """What `derive` maximises: the (unnormalised) log-probability of a genotype of `space`."""
+    """What `derive` maximises: the (unnormalised) log-probability of a genotype of `space`.
+
+    That of `sr/use` is not part of it: it is decided before, by its own probabilities alone.
+    """
     chosen = space.restrict(choices).choices()
     open_now = {d.name: d.options for d in space.decisions()}
     total = 0.0
     for name, option in chosen.items():
         options = open_now[name]
+        if name == "sr/use":
+            continue
         total += _log(probabilities, name, options)[options.index(option)]
         if name.endswith("/exit"):
             total += math.log(len(options) / len(TRANSITIONS))
@@ -78,8 +105,9 @@ def log_probability(
 
 def size_of(space: Space, choices: Mapping[str, str]) -> int:
     """Size of a genotype of `space` as the sum of its prices; equals the count of its network."""
-    prices = prices_of(space)
     derived = space.restrict(choices)
+    space = _with_use(space, derived.framed("sr/use")[0])
+    prices = prices_of(space)
     chosen, open_now = derived.choices(), {d.name: d.options for d in space.decisions()}
     total = prices.fixed
     for module in space.modules:
@@ -90,9 +118,7 @@ def size_of(space: Space, choices: Mapping[str, str]) -> int:
             for name, by_option in own.operations[node].items():
                 if name in chosen:
                     total += by_option[open_now[name].index(chosen[name])]
-    if space.priors:
-        total += prices.weighting[chosen["fusion/weighting"]]
-    return total
+    return total + sum(prices.single[d.name][chosen[d.name]] for d in singles(space))
 
 
 def module_front(
@@ -195,12 +221,13 @@ def _node_front(
     return leaf(scores, sizes, choices)
 
 
-def _weighting_front(
-    space: Space, probabilities: Probabilities, prices: Mapping[str, int]
+def _single_front(
+    decision: Decision, probabilities: Probabilities, prices: Mapping[str, int]
 ) -> Front:
-    options = space.open_weightings()
-    logs = _log(probabilities, "fusion/weighting", options)
-    return leaf(logs, [prices[o] for o in options], [{"fusion/weighting": o} for o in options])
+    """Front of a decision that belongs to no trellis or cell."""
+    logs = _log(probabilities, decision.name, decision.options)
+    sizes = [prices[option] for option in decision.options]
+    return leaf(logs, sizes, [{decision.name: option} for option in decision.options])
 
 
 def _best(fronts: Sequence[Front], limit: int) -> Choices:

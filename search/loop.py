@@ -19,6 +19,7 @@ from models.space import CAP, Space
 from search.derive import Choices, derive
 from search.logits import Logits, mean_entropy, plain, uniform_distance
 from search.searcher import Searcher, SearchOptions
+from search.settle import settled
 from train import checkpoint
 from train.interrupt import Interrupted, StopRequest
 from train.run_folder import RunFolder
@@ -64,6 +65,8 @@ class SearchOutcome:
     signal: float
     """Root mean square t of the logits' gradients: 1 is noise (`search.agreement`)."""
     architecture_steps: int
+    agreement: dict[str, list[float]]
+    """t of the gradients of every logit by decision name, see `search.settle`."""
 
 
 def search(
@@ -169,19 +172,22 @@ class _Search:
     def outcome(self) -> SearchOutcome:
         """Return probabilities and how far they are from uniform."""
         chances = plain(self.searcher.logits.probabilities())
+        names = self.searcher.logits.vectors
         return SearchOutcome(
             chances,
             uniform_distance(chances),
             mean_entropy(chances),
             self.searcher.signal.value(),
             max(self.step - self.plan.warmup, 0),
+            dict(zip(names, self.searcher.signal.each(), strict=True)),
         )
 
     def _note(self, step: int) -> None:
         """Log the mean losses since the last line, and where the logits are."""
         found = self.outcome()
         space = self.searcher.net.space
-        choices = derive(space, found.probabilities, self.plan.cap)
+        chances = settled(space, found.probabilities, found.agreement)
+        choices = derive(space, chances, self.plan.cap)
         means = {name: sum(v) / len(v) for name, v in self.losses.items() if v}
         self.folder.log(
             "search",

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from models.space import Space
+from models.space import FRAME, Decision, Space
 from search.paths import edge_weights, exit_chances, exits_of, node_chances
 
 COLOURS = (
@@ -36,21 +36,50 @@ def draw_genotype(
 ) -> None:
     """Write a PNG: one row per module with trellis, cell and probabilities of the operations.
 
+    Modules that the genotype leaves out (the SR trellis may be one) have no row; decisions of the
+    frame have one together, the last.
+
     space: the searched space, all options open; choices: the derived genotype; probabilities: by
     decision name over its options.
     """
     derived = space.restrict(choices)
-    rows = len(space.modules)
+    framed = [d for d in space.decisions() if d.name in FRAME]
+    rows = len(derived.modules) + bool(framed)
     figure = Figure(figsize=(15, 3.3 * rows + 0.8), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=12)
     axes = figure.subplots(rows, 3, squeeze=False, width_ratios=(1.1, 1.2, 1.0))
-    for row, module in zip(axes, space.modules, strict=True):
+    if framed:
+        draw_frame(axes[-1], framed, derived.choices(), probabilities)
+    for row, module in zip(axes, derived.modules, strict=False):
         draw_trellis(row[0], space, derived, module, probabilities)
         draw_cell(row[1], derived, module)
         draw_operations(row[2], space, derived, module, probabilities)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=90)
+
+
+def draw_frame(
+    row: Sequence[Axes],
+    framed: Sequence[Decision],
+    chosen: Mapping[str, str],
+    probabilities: Mapping[str, Sequence[float]],
+) -> None:
+    """Probabilities of the decisions of the frame as bars, on the first axes of a row."""
+    axes = row[0]
+    labels: list[str] = []
+    for decision in framed:
+        chances = probabilities.get(decision.name, [1.0] * len(decision.options))
+        for option, chance in zip(decision.options, chances, strict=True):
+            colour = PATH_COLOUR if chosen.get(decision.name) == option else "#bbbbbb"
+            axes.barh(len(labels), chance, color=colour)
+            labels.append(f"{decision.name} {option}")
+    axes.set_yticks(range(len(labels)), labels, fontsize=7)
+    axes.set_xlim(0, 1)
+    axes.invert_yaxis()
+    axes.set_title("frame: probabilities, the chosen ones coloured", fontsize=10)
+    for empty in row[1:]:
+        empty.axis("off")
 
 
 def draw_trellis(

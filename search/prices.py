@@ -13,7 +13,7 @@ from models.fusion import Weighting
 from models.network import FaceSR
 from models.operations import Mixed
 from models.size import count
-from models.space import Space
+from models.space import FRAME, Decision, Space, SpaceError
 from models.trellis import EndMixer, TrellisNet
 
 Node = tuple[int, int]
@@ -36,31 +36,53 @@ class ModulePrices:
 
 @dataclass(frozen=True)
 class Prices:
-    """A genotype's size = `fixed` + its pieces in every module + its weighting."""
+    """A genotype's size = `fixed` + its pieces in every module + its `single` options.
+
+    single: of the weighting and of every decision of the frame, option -> parameters.
+    """
 
     fixed: int
     modules: Mapping[str, ModulePrices]
-    weighting: Mapping[str, int]
+    single: Mapping[str, Mapping[str, int]]
 
 
 @lru_cache(maxsize=8)
 def prices_of(space: Space) -> Prices:
-    """Prices of a space: its supernet is built on the meta device, its pieces are counted."""
+    """Prices of a space: its supernet is built on the meta device, its pieces are counted.
+
+    Raises SpaceError while `sr/use` is open: with and without an SR trellis, pieces differ.
+    """
+    if len(space.framed("sr/use")) > 1:
+        raise SpaceError("prices differ with and without an SR trellis: restrict 'sr/use' first")
     with torch.device("meta"):
         net = FaceSR(space)
         weighting = _weighting_prices(space)
     modules = {m: _module_prices(space, m, net) for m in space.modules}
     pieces = sum(_sum_of(prices) for prices in modules.values())
+    single = {d.name: dict.fromkeys(d.options, 0) for d in singles(space)}
+    if "tail/kind" in single:
+        single["tail/kind"] = {k: sum(map(_size, net.tail.parts(k))) for k in net.tail.kinds}
+        pieces += sum(single["tail/kind"].values())
+    if "passes" in single:
+        again = _size(net.feedback) if space.passes > 1 else 0
+        single["passes"] = {o: 0 if o == "1" else again for o in single["passes"]}
+        pieces += again
     if space.priors:
+        single["fusion/weighting"] = weighting
         pieces += _size(net.fusion.weighting)
-    return Prices(count(net).total - pieces, modules, weighting)
+    return Prices(count(net).total - pieces, modules, single)
+
+
+def singles(space: Space) -> list[Decision]:
+    """Decisions that belong to no trellis or cell: the weighting, the frame but for `sr/use`."""
+    names = {*FRAME, "fusion/weighting"} - {"sr/use"}
+    return [d for d in space.decisions() if d.name in names]
 
 
 def trellis_of(net: FaceSR, module: str) -> TrellisNet:
     """The trellis of a module: of sr, of a prior's branch or of the fusion."""
-    part = {"sr": net.sr}.get(module) or (
-        net.fusion.trellis if module == "fusion" else net.branches[module].get_submodule("trellis")
-    )
+    path = {"sr": "sr", "fusion": "fusion.trellis"}.get(module, f"branches.{module}.trellis")
+    part = net.get_submodule(path)
     assert isinstance(part, TrellisNet)
     return part
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from models.mixing import MixWeights
-from models.space import Space
+from models.space import FRAME, Space
 from search.logits import Logits
 from search.paths import (
     edge_weights,
@@ -32,8 +32,8 @@ def softmax(
 ) -> MixWeights:
     """Every open option at once: the full mixture (DARTS; the exits rule on trellises).
 
-    Operations, inputs and weighting take their softmax. An edge of a trellis takes its weight
-    over the sum that arrives at its target; ends take the chance that a path ends there.
+    All decisions but exits take their softmax. An edge of a trellis takes its weight over the
+    sum that arrives at its target; ends take the chance that a path ends there.
     `rng` is not used. Nothing is random, nothing is left out.
     """
     probabilities = {n: (v / temperature).softmax(dim=0) for n, v in logits.vectors.items()}
@@ -49,7 +49,7 @@ def softmax(
 def gumbel(
     space: Space, logits: Logits, rng: np.random.Generator, temperature: float = 1.0
 ) -> MixWeights:
-    """One path per trellis and one cell per module, sampled; only these are computed.
+    """One frame, one path per trellis and one cell per module, sampled; only these are computed.
 
     Exits are drawn from the exact chain of the path distribution, so a path is sampled with its
     probability under the exits rule. Coefficients are exactly 1; their gradient is that of the
@@ -59,7 +59,11 @@ def gumbel(
     """
     draw = _Draw(logits, rng, temperature)
     probabilities = logits.probabilities()
+    drawn = {d.name: draw.decide(d.name, d.options) for d in space.decisions() if d.name in FRAME}
     for module in space.modules:
+        if module == "sr" and drawn.get("sr/use") == "none":
+            draw.leave_out("sr/end", len(space.ends("sr")))
+            continue
         _sample_path(space, module, probabilities, draw)
         _sample_cell(space, module, draw)
     if "fusion" in space.modules:

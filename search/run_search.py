@@ -17,7 +17,7 @@ from data.splits import half  # noqa: E402
 from models.genotype import Genotype, save_genotype  # noqa: E402
 from models.network import FaceSR  # noqa: E402
 from models.size import fit_width, format_table, meta_count  # noqa: E402
-from models.space import Space  # noqa: E402
+from models.space import FRAME, Space  # noqa: E402
 from priors.fitted import FittedPriors  # noqa: E402
 from search.config import SearchConfig, preset_of, resolved, space_of  # noqa: E402
 from search.derive import derive  # noqa: E402
@@ -25,6 +25,7 @@ from search.logits import Logits  # noqa: E402
 from search.loop import Batches, SearchOutcome, SearchPlan, search  # noqa: E402
 from search.picture import draw_genotype  # noqa: E402
 from search.searcher import SearchOptions  # noqa: E402
+from search.settle import settled, undecided  # noqa: E402
 from train import ending, session  # noqa: E402
 from train.prior_fit import fitted_priors  # noqa: E402
 from train.run_folder import RunFolder, provenance  # noqa: E402
@@ -152,7 +153,8 @@ def found_genotype(
     outcome: SearchOutcome,
 ) -> Genotype:
     """Return the most probable genotype under the cap, widened if the configuration says so."""
-    derived = space.restrict(derive(space, outcome.probabilities, config.cap))
+    chances = settled(space, outcome.probabilities, outcome.agreement)
+    derived = space.restrict(derive(space, chances, config.cap))
     if config.fit_width == "on":
         derived = fit_width(derived, config.cap)
     size = meta_count(derived)
@@ -170,6 +172,7 @@ def found_genotype(
             "distance_from_uniform": outcome.distance,
             "entropy": outcome.entropy,
             "signal": outcome.signal,
+            "undecided": len(undecided(space, outcome.agreement)),
         },
     )
 
@@ -196,6 +199,7 @@ def summary(
         f"  {m:<7}{'-'.join(map(str, (found.trellis(m).start, *found.path(m))))}"
         for m in found.modules
     )
+    frame = (f"  {n:<12}{option}" for n, option in found.choices().items() if n in FRAME)
     own = folder.path / FOUND
     file = FOUND if config.out is None else own.as_posix()
     flags = "".join(
@@ -207,10 +211,13 @@ def summary(
         "",
         "levels or depths along each path:",
         *paths,
+        "around them:",
+        *frame,
         f"architecture steps: {outcome.architecture_steps}",
         f"mean total-variation distance from uniform: {outcome.distance:.4f}",
         f"mean entropy (1 = uniform): {outcome.entropy:.4f}",
         f"agreement of the logits' gradients, rms t (1 = noise): {outcome.signal:.2f}",
+        f"decisions left to the cheapest option: {genotype.provenance['undecided']}",
         f"parameters: {genotype.counts['parameters']:,}, with learned buffers "
         f"{genotype.counts['total']:,} (cap {config.cap:,})",
         f"genotype: {own} and {FOUND}",

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from data.batches import Batch
 from models.fusion import on_lq_grid
 from models.prior_source import labelled_maps, tell_truth
-from models.restorer import passes_of
+from models.restorer import pass_count, passes_of
 from train.adversary import Adversary, GanOptions
 from train.ema import WeightAverage
 from train.losses import Loss, weighted
@@ -137,6 +137,7 @@ class Learner:
 
     def _losses(self, batch: Batch, first_only: bool) -> tuple[Tensor, list[Tensor], Tensor]:
         """Return the weighted sum of the losses of the passes, each of them, and the last image."""
+        first_only = first_only and pass_count(self.net) > 1
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bf16):
             maps = None if first_only else face_maps(self.net, batch)
             lq = batch.lq

@@ -56,8 +56,8 @@ class Preset:
     """Side in pixels to which the LQ face is resized for the student."""
     student_steps: int
 
-    # the search space; outside quick its width is the one at which a median random genotype takes
-    # 95 % of the cap (docs/results.md), so that the cap binds while searching
+    # the search space; channels, growth and blocks are such that a network without SR trellis and
+    # priors, filled up to the cap, is `rdb-plain-full`
     layers: int
     """Layers of every trellis."""
     channels: int
@@ -144,7 +144,7 @@ LAB = Preset(
     student_steps=400,
     layers=6,
     channels=64,
-    growth=24,
+    growth=32,
     blocks=3,
     sr_filters=32,
     prior_filters=4,
