@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import FrameType
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -23,6 +24,8 @@ from data.errors import DataError
 from data.sampling import sample_rng
 from data.sharpen import sharpen
 from data.sources import FaceSource
+
+Made = TypeVar("Made")
 
 ORDER_STREAM = 1 << 16
 """Added to a maker's stream for the order of the faces, apart from the draws about a face."""
@@ -203,8 +206,10 @@ def to_tensor(images: list[np.ndarray]) -> torch.Tensor:
     return stacked.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
 
 
-def batch_stream(maker: BatchMaker, start: int, stop: int, workers: int) -> Iterator[Batch]:
-    """Yield the batches of steps `start` to `stop - 1` in order.
+def batch_stream(
+    maker: Callable[[int], Made], start: int, stop: int, workers: int
+) -> Iterator[Made]:
+    """Yield what `maker` makes of steps `start` to `stop - 1`, in order.
 
     `workers=0` makes them in this process; with more, that many processes work two batches ahead.
     The batches are the same. torch's global generator is not touched. Workers leave SIGINT to
@@ -223,17 +228,17 @@ def batch_stream(maker: BatchMaker, start: int, stop: int, workers: int) -> Iter
     )
 
 
-class _Steps(Dataset[Batch]):
+class _Steps(Dataset[Made]):
     """The batches of a range of steps, numbered from 0."""
 
-    def __init__(self, maker: BatchMaker, start: int, stop: int) -> None:
+    def __init__(self, maker: Callable[[int], Made], start: int, stop: int) -> None:
         self._maker = maker
         self._steps = range(start, stop)
 
     def __len__(self) -> int:
         return len(self._steps)
 
-    def __getitem__(self, i: int) -> Batch:
+    def __getitem__(self, i: int) -> Made:
         return self._maker(self._steps[i])
 
 

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.student import Student
+from priors.answers import Teachers
 from priors.dictionary import PatchCodes
 from priors.heat import PointModel
-from priors.lessons import Teachers
 from priors.parse import ParseAtlas
 
 POINT_PIXELS = 128.0

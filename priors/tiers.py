@@ -18,7 +18,7 @@ from priors.parse import ParseAtlas, fit_atlas
 METHOD_VERSION = 4
 """Raised whenever a fit of the same faces would come out differently."""
 MOST_FACES, CODE_FACES = 300, 120
-"""Faces that the quick tier learns from (chosen by hash of the name), and those for the codes."""
+"""Faces that the quick teachers learn from, and those for the codes."""
 SMALL_ATLAS_FACES = 120
 """Faces for the atlas when the student's side is 64 or less."""
 TEACHER_SIDE = 128
@@ -65,5 +65,7 @@ def quick_dict(task: TeacherTask) -> PatchCodes:
 
 TIERS: dict[str, dict[str, Callable[[TeacherTask], Any]]] = {
     "quick": {"parse": quick_parse, "heat": quick_heat, "dict": quick_dict},
+    "cpu": {"parse": quick_parse, "heat": quick_heat, "dict": quick_dict},
+    "gpu": {"parse": quick_parse, "heat": quick_heat, "dict": quick_dict},
 }
 """Teachers by tier and prior, weakest tier first; a stronger tier is one more entry."""
