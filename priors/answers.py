@@ -11,7 +11,7 @@ from torch import Tensor
 
 from data.batches import batch_stream
 from data.sources import FaceSource
-from priors.dictionary import PatchCodes
+from priors.dictionary import Codes
 from priors.heat import PointModel
 from priors.parse import ParseAtlas
 
@@ -22,7 +22,7 @@ class Teachers:
 
     parse: ParseAtlas | None = None
     heat: PointModel | None = None
-    dict: PatchCodes | None = None
+    dict: Codes | None = None
 
     @property
     def priors(self) -> tuple[str, ...]:

@@ -18,11 +18,17 @@ from data.batches import batch_stream
 from models.student import Student
 from priors.first_student import POINT_PIXELS, new_student
 from priors.lessons import Lesson, Lessons, lesson_of
-from priors.schooling import SCHOOLING, Optimiser, OptimiserMaker, Schooling, plain_optimiser
+from priors.schooling import (
+    SCHOOLING,
+    Optimiser,
+    OptimiserMaker,
+    Schooling,
+    plain_optimiser,
+    rate_at,
+)
 
 LOG = logging.getLogger(__name__)
 
-WARMUP = 20
 KEEP_SECONDS = 30.0
 """Time between two checkpoints of a student in training."""
 SMOOTHING = 0.1
@@ -175,11 +181,3 @@ class Pupil:
             return 0
         LOG.info("student goes on after step %d of %d", state["step"], steps)
         return int(state["step"])
-
-
-def rate_at(step: int, steps: int) -> float:
-    """Share of the learning rate: linear warm-up, then a cosine to zero."""
-    warmup = min(WARMUP, max(1, steps // 5))
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))

@@ -26,13 +26,14 @@ from priors.dictionary import PatchCodes
 from priors.heat import PointModel, draw_heat
 from priors.parse import ParseAtlas
 from priors.tiers import METHOD_VERSION, TIERS
+from priors.vq import ReplacedCodes, VqCodes
 
 MARKER = "priors.json"
 STUDENT = "student.safetensors"
 KINDS: dict[str, tuple[type[Any], ...]] = {
     "parse": (ParseAtlas,),
     "heat": (PointModel,),
-    "dict": (PatchCodes,),
+    "dict": (PatchCodes, VqCodes, ReplacedCodes),
 }
 """Classes of each prior's teachers, told apart by their fields."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,6 +12,8 @@ from torch import nn
 
 ADAM = "adam"
 BETAS = (0.9, 0.99)
+WARMUP = 20
+"""Steps over which the learning rate climbs."""
 
 
 class Optimiser(Protocol):
@@ -67,3 +70,11 @@ def plain_optimiser(
     if name != ADAM:
         raise ValueError(f"the student's optimiser {name!r} is none of priors/: pass `optimiser`")
     return torch.optim.Adam(parameters, betas=BETAS)
+
+
+def rate_at(step: int, steps: int) -> float:
+    """Share of the learning rate: linear warm-up, then a cosine to zero."""
+    warmup = min(WARMUP, max(1, steps // 5))
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))

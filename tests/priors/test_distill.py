@@ -16,12 +16,11 @@ from priors.distill import (
     heat_loss,
     lesson_loss,
     parse_loss,
-    rate_at,
 )
 from priors.first_student import new_student
 from priors.fitted import FittedPriors
 from priors.lessons import Lessons, as_input
-from priors.schooling import SCHOOLING
+from priors.schooling import SCHOOLING, rate_at
 from tests.priors.conftest import Faces
 from train.prior_fit import student_optimiser
 
