@@ -16,6 +16,7 @@ from torch.nn import functional
 from data.atomic import atomic_file
 from data.batches import batch_stream
 from models.student import Student
+from priors.consistency import View, consistency_loss, new_view
 from priors.first_student import POINT_PIXELS, new_student
 from priors.lessons import Lesson, Lessons, lesson_of
 from priors.schooling import (
@@ -65,15 +66,22 @@ def code_loss(logits: Tensor, codebook: Tensor, ids: Tensor) -> Tensor:
     return 0.5 * entropy + functional.mse_loss(expected, codebook[target])
 
 
-def lesson_loss(student: Student, lesson: Lesson, step: int) -> Tensor:
-    """Sum of the losses of the asked heads; codes are scored on every second row and column."""
+def lesson_loss(
+    student: Student, lesson: Lesson, step: int, view: View | None = None, weight: float = 0.0
+) -> Tensor:
+    """Sum of the losses of the asked heads; codes are scored on every second row and column.
+
+    view, weight: a second view to be consistent with, and how much that counts.
+    """
     half = student.features(lesson.lq)
     total = torch.zeros((), device=half.device)
+    parse = points = None
     if lesson.parse is not None:
-        total = total + parse_loss(student.heads["parse"](lesson.lq, half).float(), lesson.parse)
+        parse = student.heads["parse"](lesson.lq, half).float()
+        total = total + parse_loss(parse, lesson.parse)
     if lesson.points is not None:
-        head = student.heads["heat"]
-        total = total + heat_loss(head(lesson.lq, half), lesson.points)
+        points = student.heads["heat"](lesson.lq, half)
+        total = total + heat_loss(points, lesson.points)
     if lesson.codes is not None:
         head = student.heads["dict"]
         top, left = step % 2, step // 2 % 2
@@ -81,6 +89,9 @@ def lesson_loss(student: Student, lesson: Lesson, step: int) -> Tensor:
         codebook = head.codebook
         assert isinstance(codebook, Tensor)
         total = total + code_loss(logits.float(), codebook, lesson.codes[:, top::2, left::2])
+    if view is not None:
+        again = consistency_loss(student, lesson.lq, view, parse, points, lesson.swap)
+        total = total + weight * again
     return total
 
 
@@ -89,6 +100,8 @@ class Training:
     """How a student is trained; the result depends on neither `workers` nor `keep`."""
 
     steps: int
+    seed: int = 0
+    """Of the second views; lessons have their own."""
     schooling: Schooling = SCHOOLING["quick"]
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     workers: int = 0
@@ -138,9 +151,12 @@ class Pupil:
         rate = schooling.rate * rate_at(step, training.steps)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
+        view = None
+        if schooling.consistency and (lesson.parse is not None or lesson.points is not None):
+            view = new_view(len(lesson.lq), training.seed, step, training.device)
         half = schooling.bf16 and training.device.type == "cuda"
         with torch.autocast(training.device.type, torch.bfloat16, enabled=half):
-            loss = lesson_loss(self.student, lesson, step)
+            loss = lesson_loss(self.student, lesson, step, view, schooling.consistency)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)

@@ -89,6 +89,7 @@ def fit(
     )
     training = Training(
         steps=student_steps,
+        seed=seed,
         schooling=schooling,
         device=torch.device(device),
         workers=workers,

@@ -62,6 +62,8 @@ class Lesson:
     """(B, 26, 2) shares of the side."""
     codes: Tensor | None
     """(B, S/2, S/2) code ids."""
+    swap: Tensor | None
+    """(26,) mirror partner of each point."""
 
 
 class Lessons:
@@ -149,6 +151,7 @@ def lesson_of(exercise: Exercise, book: AnswerBook, size: int) -> Lesson:
         parse=None if said.parse is None else said.parse.float() / 255,
         points=said.points,
         codes=None if said.codes is None else said.codes.long(),
+        swap=book.swap,
     )
 
 

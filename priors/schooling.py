@@ -52,6 +52,8 @@ class Schooling:
     optimiser: str
     rate: float
     """Peak learning rate."""
+    consistency: float = 0.0
+    """Weight of being consistent with a second view of the same LQ; 0: no second view."""
     bf16: bool = False
     """Whether convolutions run in bfloat16 on a GPU."""
 
