@@ -24,6 +24,8 @@ from priors.answers import AnswerBook, Teachers, ask_all
 STREAM = 71
 """Random stream of the lessons, apart from those of training and validation."""
 BATCH = 4
+OFTEN = 8
+"""Draws per face from which on all faces are asked about."""
 EVERY_KIND = "mixed"
 """Degradation that draws one of the presets for each sample."""
 
@@ -105,9 +107,14 @@ class Lessons:
         )
 
     def answers(self, start: int, stop: int, workers: int = 0) -> AnswerBook:
-        """What the teachers say of every face of the lessons `start` to `stop - 1`."""
-        maker = self.maker()
-        faces = {draw.face for step in range(start, stop) for draw in maker.draws(step)}
+        """What the teachers say of every face of the lessons `start` to `stop - 1`.
+
+        Of all faces, where so many are drawn that hardly one is left out.
+        """
+        maker, count = self.maker(), len(self.source)
+        faces = set(range(count))
+        if (stop - start) * self.batch < OFTEN * count:
+            faces = {draw.face for step in range(start, stop) for draw in maker.draws(step)}
         return ask_all(self.teachers, self.source, sorted(faces), self.size, workers)
 
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from priors import vq_fit
+from priors import tiers, vq_fit
 from priors.answers import Teachers
 from priors.checks import trial_checks
 from priors.decode import box_psnr
-from priors.dictionary import fit_codes, high_frequencies
+from priors.dictionary import PatchCodes, fit_codes, high_frequencies
 from priors.first_student import new_student
+from priors.fitted import fit_or_load
 from priors.record import read_teacher, write_teacher
 from priors.vq import Autoencoder, ReplacedCodes, VqCodes, bands, width_of
 from priors.vq_fit import Codebook, Plan, Trial, fit_vq, patch_quantiser
 from tests.priors.conftest import Faces
+from train.prior_fit import student_optimiser
 
 TOY = Plan(steps=24, batch=2, width=8, codes=32, patches=2000, rate=5e-3)
 CPU = torch.device("cpu")
@@ -64,7 +67,8 @@ def test_codes_are_saved_and_loaded(codes: VqCodes, tmp_path: Path) -> None:
     again = read_teacher(path, "dict")
     assert isinstance(again, VqCodes)
     faces = np.random.default_rng(0).integers(0, 255, (1, 128, 128, 3), np.uint8)
-    np.testing.assert_array_equal(again.ids(faces, 64), codes.ids(faces, 64))
+    np.testing.assert_allclose(again.vectors(faces, 64), codes.vectors(faces, 64), atol=1e-4)
+    np.testing.assert_array_equal(again.codebook, codes.codebook)
     np.testing.assert_array_equal(again.trial, codes.trial)
 
 
@@ -114,3 +118,27 @@ def test_width_is_read_from_the_number_of_weights() -> None:
     assert width_of(sum(p.numel() for p in Autoencoder(24).parameters())) == 24
     with pytest.raises(ValueError, match="no autoencoder"):
         width_of(7)
+
+
+def test_the_tiers_fit_their_codes_and_a_student(
+    faces: Faces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(1)
+    monkeypatch.setattr(tiers, "fit_vq", partial(fit_vq, plan=replace(TOY, steps=2)))
+    monkeypatch.setattr(tiers, "CPU_PATCHES", 3000)
+    few = Faces(faces.images[:12])
+    kinds = (("cpu", (PatchCodes,)), ("gpu", (VqCodes, ReplacedCodes)))
+    for tier, kind in kinds:
+        made = fit_or_load(
+            few,
+            ("dict",),
+            folder=tmp_path,
+            tier=tier,
+            size=64,
+            student_steps=1,
+            optimiser=student_optimiser,
+        )
+        assert isinstance(made.teachers.dict, kind)
+        again = fit_or_load(few, ("dict",), folder=tmp_path, size=64, student_steps=1)
+        assert again.info.tier == tier, "stronger than quick"
+        assert again.fingerprint == made.fingerprint
