@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import FrameType
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -23,6 +24,8 @@ from data.errors import DataError
 from data.sampling import sample_rng
 from data.sharpen import sharpen
 from data.sources import FaceSource
+
+Made = TypeVar("Made")
 
 ORDER_STREAM = 1 << 16
 """Added to a maker's stream for the order of the faces, apart from the draws about a face."""
@@ -227,20 +230,17 @@ def as_float(images: torch.Tensor) -> torch.Tensor:
 
 
 def batch_stream(
-    maker: BatchMaker, start: int, stop: int, workers: int, *, in_bytes: bool = False
-) -> Generator[Batch]:
-    """Yield the batches of steps `start` to `stop - 1` in order.
+    make: Callable[[int], Made], start: int, stop: int, workers: int, *, pinned: bool = False
+) -> Generator[Made]:
+    """Yield what `make` makes of steps `start` to `stop - 1`, in order.
 
     `workers=0` makes them in this process; with more, that many processes work two batches ahead.
     The batches are the same. torch's global generator is not touched. Workers leave SIGINT to
-    this process, outlive SIGTERM by a few seconds and end with this process. `in_bytes`: for a
-    GPU, images stay uint8 until `Batch.to`, in pinned memory where there is a GPU.
+    this process, outlive SIGTERM by a few seconds and end with this process. `pinned`: for a GPU,
+    in memory that it can copy while the host goes on.
     """
-    make = maker.in_bytes if in_bytes else maker
-    pinned = in_bytes and torch.cuda.is_available()
-    if workers == 0:
-        for step in range(start, stop):
-            yield make(step).pin_memory() if pinned else make(step)
+    if workers == 0 and not pinned:
+        yield from (make(step) for step in range(start, stop))
         return
     yield from DataLoader(
         _Steps(make, start, stop),
@@ -253,17 +253,17 @@ def batch_stream(
     )
 
 
-class _Steps(Dataset[Batch]):
+class _Steps(Dataset[Made]):
     """The batches of a range of steps, numbered from 0."""
 
-    def __init__(self, make: Callable[[int], Batch], start: int, stop: int) -> None:
+    def __init__(self, make: Callable[[int], Made], start: int, stop: int) -> None:
         self._make = make
         self._steps = range(start, stop)
 
     def __len__(self) -> int:
         return len(self._steps)
 
-    def __getitem__(self, i: int) -> Batch:
+    def __getitem__(self, i: int) -> Made:
         return self._make(self._steps[i])
 
 

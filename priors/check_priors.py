@@ -31,6 +31,7 @@ from priors.checks import check, predict, template_parse  # noqa: E402
 from priors.fitted import FittedPriors, choose_faces  # noqa: E402
 from priors.galleries import codes_sheet, faces_sheet, sweep_sheet  # noqa: E402
 from priors.lessons import as_input  # noqa: E402
+from priors.schooling import SCHOOLING  # noqa: E402
 from priors.tiers import TIERS, TeacherTask  # noqa: E402
 from priors.truth import Said, truth_checks  # noqa: E402
 from priors.verdict import Check, at_least, table  # noqa: E402
@@ -111,7 +112,7 @@ def other_seed(fitted: FittedPriors, train: FaceSource, hqs: Sequence[np.ndarray
     own, info = fitted.teachers.parse, fitted.info
     assert own is not None
     task = TeacherTask(
-        source=choose_faces(train, info.seed),
+        source=choose_faces(train, info.seed, SCHOOLING[info.tier].faces),
         size=info.size,
         seed=info.seed + 1,
         device=torch.device("cpu"),

@@ -14,11 +14,12 @@ import numpy as np
 import torch
 
 from priors.decode import box_psnr
-from priors.dictionary import CODE_DIM
+from priors.dictionary import CODE_DIM, Codes
 from priors.geometry import Matrix, move_points, small_similarity, warp_image
 from priors.lessons import as_input
 from priors.record import FittedPriors
 from priors.verdict import Check, ahead, at_least, at_most, between
+from priors.vq import ReplacedCodes, VqCodes
 
 EYE_DISTANCE = 124 / 512
 """Distance of the eye centres of an aligned face as a share of the side."""
@@ -62,6 +63,7 @@ def check(
         if faces is not None:
             own, shuffled = box_psnr(fitted.teachers.dict, faces, seen.hqs)
             checks.append(ahead("dict: PSNR in part boxes, decoded HQ codes", own, shuffled, 1.0))
+        checks += trial_checks(fitted.teachers.dict)
     return checks
 
 
@@ -186,6 +188,17 @@ def heat_checks(fitted: FittedPriors, seen: Seen) -> list[Check]:
 def nme(points: np.ndarray, others: np.ndarray) -> float:
     """Mean distance of points (..., 2) in per cent of the eye distance."""
     return 100 * float(np.linalg.norm(points - others, axis=-1).mean()) / EYE_DISTANCE
+
+
+def trial_checks(codes: Codes) -> list[Check]:
+    """Whether the better of autoencoder and patch codes was kept, with the same decoder."""
+    if isinstance(codes, VqCodes):
+        own, _, rival, _ = codes.trial
+        return [ahead("dict: PSNR of held-out faces, VQ over PCA", own, rival, 0.0)]
+    if isinstance(codes, ReplacedCodes):
+        own, _, rival, _ = codes.trial
+        return [ahead("dict: VQ replaced by PCA, PSNR of held-out faces", rival, own, 0.0)]
+    return []
 
 
 def code_checks(fitted: FittedPriors, seen: Seen) -> list[Check]:

@@ -1,4 +1,4 @@
-"""Dict teacher, quick tier: what the high frequencies of a patch look like, as one of 512 codes.
+"""Dict teacher, quick and cpu tiers: high frequencies of patches, as one of 512 codes.
 
 The high frequencies of a face (its own down-up taken away) are cut into square patches, reduced to
 8 principal components, companded (their lengths are heavy-tailed) and clustered. Low-pass and patch
@@ -27,24 +27,17 @@ FIT_ROUNDS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
-class PatchCodes:
-    """Basis, companding and codebook of high-frequency patches."""
+class Codes:
+    """A codebook over high frequencies; a kind of codes adds `vectors`, what is looked up in it."""
 
-    basis: np.ndarray
-    """(64, D) principal components of patches, orthonormal."""
-    knee: float
-    """Length at which companding starts to bend."""
-    unit: float
-    """Root mean square of the companded components; codes are divided by it."""
     codebook: np.ndarray
-    """(K, D) code vectors."""
+    """(K, D) code vectors, of about unit mean square."""
     spread: float
-    """Mean squared distance of a patch to its code, per patch."""
+    """Mean squared distance of a vector to its code."""
 
     def vectors(self, faces: np.ndarray, size: int) -> np.ndarray:
         """Unquantised codes (N, size/2, size/2, D) of HQ faces (N, S, S, 3) uint8 RGB."""
-        flat = np.stack([high_patches(face, size // 2) for face in faces])
-        return compand(flat @ self.basis, self.knee) / self.unit
+        raise NotImplementedError
 
     def ids(self, faces: np.ndarray, size: int) -> np.ndarray:
         """Index of the nearest code (N, size/2, size/2) int64 of each patch of HQ faces."""
@@ -76,8 +69,30 @@ class PatchCodes:
         return np.concatenate([chance @ self.codebook, sure], 1).astype(np.float32)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PatchCodes(Codes):
+    """Codes of patches: basis, companding and codebook."""
+
+    basis: np.ndarray
+    """(64, D) principal components of patches, orthonormal."""
+    knee: float
+    """Length at which companding starts to bend."""
+    unit: float
+    """Root mean square of the companded components; codes are divided by it."""
+
+    def vectors(self, faces: np.ndarray, size: int) -> np.ndarray:
+        """Unquantised codes (N, size/2, size/2, D) of HQ faces (N, S, S, 3) uint8 RGB."""
+        flat = np.stack([high_patches(face, size // 2) for face in faces])
+        return compand(flat @ self.basis, self.knee) / self.unit
+
+
 def high_frequencies(face: np.ndarray) -> np.ndarray:
     """Luma of a face (S, S, 3) uint8 at SIDE minus its own down-up, (SIDE, SIDE) in [-1, 1]."""
+    return split_luma(face)[0]
+
+
+def split_luma(face: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """High frequencies and low-pass (SIDE, SIDE) of a face (S, S, 3) uint8; their sum is luma."""
     small = (
         face
         if face.shape[0] == SIDE
@@ -85,7 +100,8 @@ def high_frequencies(face: np.ndarray) -> np.ndarray:
     )
     grey = cv2.cvtColor(np.ascontiguousarray(small), cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     low = cv2.resize(grey, (SIDE // WIDTH, SIDE // WIDTH), interpolation=cv2.INTER_AREA)
-    return grey - cv2.resize(low, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    low = cv2.resize(low, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    return grey - low, low
 
 
 def high_patches(face: np.ndarray, grid: int) -> np.ndarray:
@@ -110,7 +126,12 @@ def expand(vectors: np.ndarray, knee: float) -> np.ndarray:
 
 
 def fit_codes(
-    faces: np.ndarray, rng: np.random.Generator, *, size: int, codes: int = CODES
+    faces: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    size: int,
+    codes: int = CODES,
+    samples: int = SAMPLES,
 ) -> PatchCodes:
     """Codes learned from HQ faces.
 
@@ -118,8 +139,9 @@ def fit_codes(
         faces: (N, S, S, 3) uint8 RGB.
         size: side of the student's maps; patches are centred on a grid of half of it.
         codes: number of codes; fewer are made when there are not four patches for each.
+        samples: about how many patches to learn from.
     """
-    pool = sample_patches(faces, rng, size // 2)
+    pool = sample_patches(faces, rng, size // 2, samples)
     _, vectors = np.linalg.eigh(pool.T @ pool / len(pool))
     basis = np.ascontiguousarray(vectors[:, ::-1][:, :CODE_DIM])
     basis *= np.where(basis[0] < 0, -1, 1)
@@ -140,9 +162,11 @@ def fit_codes(
     )
 
 
-def sample_patches(faces: np.ndarray, rng: np.random.Generator, grid: int) -> np.ndarray:
-    """About SAMPLES patches (P, 64) float32 drawn evenly from faces (N, S, S, 3) uint8 RGB."""
-    each = max(1, SAMPLES // len(faces))
+def sample_patches(
+    faces: np.ndarray, rng: np.random.Generator, grid: int, samples: int
+) -> np.ndarray:
+    """About `samples` patches (P, 64) float32 drawn evenly from faces (N, S, S, 3) uint8 RGB."""
+    each = max(1, samples // len(faces))
     drawn = []
     for face in faces:
         patches = high_patches(face, grid).reshape(grid * grid, -1)

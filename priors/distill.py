@@ -5,19 +5,33 @@ from __future__ import annotations
 import logging
 import math
 import time
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from data.atomic import atomic_file
+from data.batches import batch_stream
 from models.student import Student
+from priors.consistency import View, consistency_loss, new_view
 from priors.first_student import POINT_PIXELS, new_student
-from priors.lessons import Lesson, Lessons
+from priors.lessons import Lesson, Lessons, lesson_of
+from priors.schooling import (
+    SCHOOLING,
+    Optimiser,
+    OptimiserMaker,
+    Schooling,
+    plain_optimiser,
+    rate_at,
+)
 
 LOG = logging.getLogger(__name__)
 
-RATE, WARMUP = 5e-3, 20
+KEEP_SECONDS = 30.0
+"""Time between two checkpoints of a student in training."""
 SMOOTHING = 0.1
 
 
@@ -52,64 +66,134 @@ def code_loss(logits: Tensor, codebook: Tensor, ids: Tensor) -> Tensor:
     return 0.5 * entropy + functional.mse_loss(expected, codebook[target])
 
 
-def lesson_loss(student: Student, lesson: Lesson, step: int) -> Tensor:
-    """Sum of the losses of the asked heads; codes are scored on every second row and column."""
+def lesson_loss(
+    student: Student, lesson: Lesson, step: int, view: View | None = None, weight: float = 0.0
+) -> Tensor:
+    """Sum of the losses of the asked heads; codes are scored on every second row and column.
+
+    view, weight: a second view to be consistent with, and how much that counts.
+    """
     half = student.features(lesson.lq)
-    total = half.new_zeros(())
+    total = torch.zeros((), device=half.device)
+    parse = points = None
     if lesson.parse is not None:
-        total = total + parse_loss(student.heads["parse"](lesson.lq, half), lesson.parse)
+        parse = student.heads["parse"](lesson.lq, half).float()
+        total = total + parse_loss(parse, lesson.parse)
     if lesson.points is not None:
-        head = student.heads["heat"]
-        total = total + heat_loss(head(lesson.lq, half), lesson.points)
+        points = student.heads["heat"](lesson.lq, half)
+        total = total + heat_loss(points, lesson.points)
     if lesson.codes is not None:
         head = student.heads["dict"]
         top, left = step % 2, step // 2 % 2
         logits = head(lesson.lq, half[:, :, top::2, left::2])
         codebook = head.codebook
         assert isinstance(codebook, Tensor)
-        total = total + code_loss(logits, codebook, lesson.codes[:, top::2, left::2])
+        total = total + code_loss(logits.float(), codebook, lesson.codes[:, top::2, left::2])
+    if view is not None:
+        again = consistency_loss(student, lesson.lq, view, parse, points, lesson.swap)
+        total = total + weight * again
     return total
 
 
-def distill(lessons: Lessons, steps: int, device: torch.device | str = "cpu") -> Student:
-    """A student trained for `steps` lessons with Adam; deterministic by the lessons' seed."""
-    student = new_student(lessons.teachers, seed=lessons.seed)
-    student = student.to(device).train()
-    optimiser = torch.optim.Adam(student.parameters(), lr=RATE, betas=(0.9, 0.99))
-    began = time.perf_counter()
-    with ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(lessons, 0)
-        for step in range(steps):
-            lesson = moved(coming.result(), device)
-            coming = ahead.submit(lessons, step + 1)
-            for group in optimiser.param_groups:
-                group["lr"] = rate_at(step, steps)
-            loss = lesson_loss(student, lesson, step)
-            if not torch.isfinite(loss):
-                raise FloatingPointError(f"student's loss is {loss.item()} at step {step}")
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(student.parameters(), 5.0)
-            optimiser.step()
-            if step % 50 == 49 or step == steps - 1:
-                spent = time.perf_counter() - began
-                told = (step + 1, steps, loss.item(), spent)
-                LOG.info("student step %d of %d, loss %.3f, %.0f s", *told)
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a student is trained; the result depends on neither `workers` nor `keep`."""
+
+    steps: int
+    seed: int = 0
+    """Of the second views; lessons have their own."""
+    schooling: Schooling = SCHOOLING["quick"]
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    workers: int = 0
+    """Processes that make lessons; 0: none but this one."""
+    optimiser: OptimiserMaker = plain_optimiser
+    keep: Path | None = None
+    """Checkpoint to go on from, if there is one, and to write now and then."""
+
+
+def distill(lessons: Lessons, training: Training) -> Student:
+    """A student trained for `training.steps` lessons; deterministic by the lessons' seed.
+
+    Raises:
+        FloatingPointError: the loss is not finite.
+    """
+    device = training.device
+    student = new_student(lessons.teachers, seed=lessons.seed).to(device).train()
+    name = training.schooling.optimiser
+    pupil = Pupil(student, training.optimiser(name, list(student.parameters()), device))
+    first = pupil.read(training.keep, training.steps)
+    book = lessons.answers(first, training.steps, training.workers).to(device)
+    exercises = batch_stream(lessons.maker(), first, training.steps, training.workers)
+    began = kept = time.perf_counter()
+    for step, exercise in enumerate(exercises, first):
+        pupil.take(lesson_of(exercise, book, lessons.size), step, training)
+        now = time.perf_counter()
+        if step % 50 == 49 or step == training.steps - 1:
+            told = (step + 1, training.steps, pupil.checked_loss(step), now - began)
+            LOG.info("student step %d of %d, loss %.3f, %.0f s", *told)
+        if training.keep is not None and now - kept >= KEEP_SECONDS:
+            pupil.checked_loss(step)
+            pupil.write(training.keep, step + 1, training.steps)
+            kept = now
     return student.eval()
 
 
-def rate_at(step: int, steps: int) -> float:
-    """Learning rate: linear warm-up, then a cosine to zero."""
-    warmup = min(WARMUP, max(1, steps // 5))
-    if step < warmup:
-        return RATE * (step + 1) / warmup
-    return RATE * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+class Pupil:
+    """A student in training and its optimiser."""
 
+    def __init__(self, student: Student, optimiser: Optimiser) -> None:
+        self.student, self.optimiser = student, optimiser
+        self.loss = torch.zeros(())
 
-def moved(lesson: Lesson, device: torch.device | str) -> Lesson:
-    """The lesson on another device."""
-    fields = {
-        name: value.to(device) if isinstance(value, Tensor) else None
-        for name, value in vars(lesson).items()
-    }
-    return Lesson(**fields)  # type: ignore[arg-type]
+    def take(self, lesson: Lesson, step: int, training: Training) -> None:
+        """Learn one lesson."""
+        schooling = training.schooling
+        rate = schooling.rate * rate_at(step, training.steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        view = None
+        if schooling.consistency and (lesson.parse is not None or lesson.points is not None):
+            view = new_view(len(lesson.lq), training.seed, step, training.device)
+        half = schooling.bf16 and training.device.type == "cuda"
+        with torch.autocast(training.device.type, torch.bfloat16, enabled=half):
+            loss = lesson_loss(self.student, lesson, step, view, schooling.consistency)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
+        self.optimiser.step()
+        self.loss = loss.detach()
+
+    def checked_loss(self, step: int) -> float:
+        """The last loss; looked at now and then, since looking makes a GPU wait."""
+        loss = float(self.loss)
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"student's loss is {loss} at step {step}")
+        return loss
+
+    def write(self, path: Path, step: int, steps: int) -> None:
+        """Keep what the steps from `step` on depend on, in a file that is whole or not there."""
+        state = {
+            "step": step,
+            "steps": steps,
+            "student": self.student.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        with atomic_file(path) as file:
+            torch.save(state, file)
+
+    def read(self, path: Path | None, steps: int) -> int:
+        """Take over what `write` kept; return the step to go on from, 0 where nothing fits."""
+        if path is None or not path.is_file():
+            return 0
+        device = next(self.student.parameters()).device
+        try:
+            state = torch.load(path, map_location=device, weights_only=True)
+            if state["steps"] != steps:
+                raise ValueError("of another training")
+            self.student.load_state_dict(state["student"])
+            self.optimiser.load_state_dict(state["optimiser"])
+        except (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
+            LOG.warning("%s is not used: %s", path, error)
+            return 0
+        LOG.info("student goes on after step %d of %d", state["step"], steps)
+        return int(state["step"])

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.student import Student
-from priors.dictionary import PatchCodes
+from priors.answers import Teachers
+from priors.dictionary import Codes
 from priors.heat import PointModel
-from priors.lessons import Teachers
 from priors.parse import ParseAtlas
 
 POINT_PIXELS = 128.0
@@ -51,7 +51,7 @@ def place_points(buffers: Mapping[str, Tensor], teacher: PointModel) -> None:
         buffers[f"heads.heat.{name}"].copy_(torch.from_numpy(np.asarray(values, np.float32)))
 
 
-def place_codes(codebook: Tensor, teacher: PatchCodes) -> None:
+def place_codes(codebook: Tensor, teacher: Codes) -> None:
     """Fill the codebook; one of fewer codes than the student has is repeated."""
     repeated = np.resize(teacher.codebook, tuple(codebook.shape))
     codebook.copy_(torch.from_numpy(repeated))

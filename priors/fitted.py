@@ -4,21 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import torch
 
+from data.atomic import atomic_file
 from data.sources import FaceSource, Subset
 from models.space import PRIORS
-from priors.distill import distill
-from priors.lessons import EVERY_KIND, Lessons, Teachers
-from priors.record import FitInfo, FittedPriors, PriorsError, load, read_info, save
-from priors.tiers import MOST_FACES, TEACHER_SIDE, TIERS, TeacherTask
+from priors.answers import Teachers
+from priors.distill import Training, distill
+from priors.lessons import EVERY_KIND, Lessons
+from priors.record import (
+    FitInfo,
+    FittedPriors,
+    PriorsError,
+    load,
+    read_info,
+    read_teacher,
+    save,
+    write_teacher,
+)
+from priors.schooling import SCHOOLING, OptimiserMaker, plain_optimiser
+from priors.tiers import TEACHER_SIDE, TIERS, TeacherTask
 
 LOG = logging.getLogger(__name__)
+CHECKPOINT = "student.pt"
 
 __all__ = ["FitInfo", "FittedPriors", "PriorsError", "fit", "fit_or_load", "load", "save"]
 
@@ -36,8 +51,12 @@ def fit(
     scale: int = 4,
     geometries: Sequence[int] = (),
     device: torch.device | str = "cpu",
+    workers: int = 0,
+    optimiser: OptimiserMaker = plain_optimiser,
 ) -> FittedPriors:
     """Teachers learned from HQ faces and a student distilled from them.
+
+    With `out`, what is done so far is kept beside it: a killed fit goes on from there.
 
     Args:
         source: HQ faces.
@@ -46,15 +65,18 @@ def fit(
         out: folder to write the fit to; None keeps it in memory.
         degradation: a preset, or "mixed" for one drawn per sample.
         geometries: HQ sides at which the student sees faces; () means `usual_geometries`.
+        workers: processes that make lessons; the fit does not depend on it.
+        optimiser: makes the student's optimiser; only the quick tier does without.
     Raises:
         PriorsError: an unknown tier or prior.
     """
     info = describe(source, priors, tier, size, student_steps, seed, degradation, scale, geometries)
     began = time.perf_counter()
-    chosen = choose_faces(source, seed)
+    schooling = SCHOOLING[tier]
+    chosen = choose_faces(source, seed, schooling.faces)
     task = TeacherTask(source=chosen, size=size, seed=seed, device=torch.device(device))
-    made = {prior: timed(TIERS[tier][prior], task, prior) for prior in info.priors}
-    teachers = Teachers(**made)
+    desk = None if out is None else unfinished(Path(out))
+    teachers = fit_teachers(task, info, desk)
     lessons = Lessons(
         chosen,
         teachers,
@@ -63,13 +85,49 @@ def fit(
         degradation=degradation,
         scale=scale,
         geometries=info.geometries,
+        batch=schooling.batch,
     )
-    student = distill(lessons, student_steps, device).cpu()
-    fitted = FittedPriors(teachers=teachers, student=student, info=info)
+    training = Training(
+        steps=student_steps,
+        seed=seed,
+        schooling=schooling,
+        device=torch.device(device),
+        workers=workers,
+        optimiser=optimiser,
+        keep=None if desk is None else desk / CHECKPOINT,
+    )
+    fitted = FittedPriors(teachers=teachers, student=distill(lessons, training).cpu(), info=info)
     LOG.info("priors fitted in %.0f s", time.perf_counter() - began)
     if out is not None:
-        save(fitted, out)
+        save(fitted, Path(out))
+    if desk is not None:
+        shutil.rmtree(desk, ignore_errors=True)
     return fitted
+
+
+def unfinished(out: Path) -> Path:
+    """Where a fit that will be `out` keeps its teachers and its student until it is whole."""
+    return out.with_name(f".{out.name}.unfinished")
+
+
+def fit_teachers(task: TeacherTask, info: FitInfo, desk: Path | None) -> Teachers:
+    """The teachers of a fit: those that an earlier try left on the desk, and new ones."""
+    made: dict[str, Any] = {}
+    for prior in info.priors:
+        kept = None if desk is None else desk / f"{prior}.npz"
+        if kept is not None and kept.is_file():
+            try:
+                made[prior] = read_teacher(kept, prior)
+                LOG.info("%s teacher from an unfinished fit", prior)
+                continue
+            except (OSError, KeyError, TypeError, ValueError, BadZipFile) as error:
+                LOG.warning("%s is not used: %s", kept, error)
+        made[prior] = timed(TIERS[info.tier][prior], task, prior)
+        if kept is not None:
+            kept.with_name(CHECKPOINT).unlink(missing_ok=True)  # it had another teacher
+            with atomic_file(kept) as file:
+                write_teacher(file, made[prior])
+    return Teachers(**made)
 
 
 def describe(
@@ -110,15 +168,15 @@ def usual_geometries(side: int) -> tuple[int, ...]:
     return (side, TEACHER_SIDE) if side > TEACHER_SIDE else (side,)
 
 
-def choose_faces(source: FaceSource, seed: int) -> FaceSource:
-    """At most MOST_FACES faces, chosen by hash of name and seed, in the source's order."""
-    if len(source) <= MOST_FACES:
+def choose_faces(source: FaceSource, seed: int, most: int) -> FaceSource:
+    """At most `most` faces, chosen by hash of name and seed, in the source's order."""
+    if len(source) <= most:
         return source
 
     def mark(i: int) -> str:
         return hashlib.sha256(f"{seed} {source.names[i]}".encode()).hexdigest()
 
-    return Subset(source, sorted(sorted(range(len(source)), key=mark)[:MOST_FACES]))
+    return Subset(source, sorted(sorted(range(len(source)), key=mark)[:most]))
 
 
 def timed(make: Callable[[TeacherTask], Any], task: TeacherTask, prior: str) -> Any:
@@ -163,6 +221,8 @@ def fit_or_load(
     scale: int = 4,
     geometries: Sequence[int] = (),
     device: torch.device | str = "cpu",
+    workers: int = 0,
+    optimiser: OptimiserMaker = plain_optimiser,
 ) -> FittedPriors:
     """The strongest fit in the store `folder` that serves, else a new one, which is kept there.
 
@@ -188,4 +248,6 @@ def fit_or_load(
         scale=scale,
         geometries=geometries,
         device=device,
+        workers=workers,
+        optimiser=optimiser,
     )

@@ -66,7 +66,7 @@ def sweep_sheet(fitted: FittedPriors, hq: np.ndarray, scale: int, seed: int) -> 
 
 
 def codes_sheet(fitted: FittedPriors, hqs: Sequence[np.ndarray]) -> np.ndarray:
-    """A row per code, the most used ones: the code itself, then the patches nearest to it."""
+    """A row per code, the most used ones: the mean of its patches, then those nearest to it."""
     codes = fitted.teachers.dict
     assert codes is not None
     grid = fitted.info.size // 2
@@ -78,7 +78,7 @@ def codes_sheet(fitted: FittedPriors, hqs: Sequence[np.ndarray]) -> np.ndarray:
     for code in used:
         distance = ((vectors - codes.codebook[code]) ** 2).sum(1)
         nearest = distance.argsort()[:NEIGHBOURS]
-        own = codes.codebook[code] @ codes.basis.T
+        own = patches[ids == code].mean(0)
         rows.append(np.concatenate([_patch(own), *(_patch(patches[i]) for i in nearest)], axis=1))
     return np.concatenate(rows, axis=0)
 

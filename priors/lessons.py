@@ -1,13 +1,14 @@
 """What the student is shown: LQ faces and what the teachers say of their HQ.
 
 Every lesson is a pure function of (seed, step): which faces, at which HQ side, mirrored or not and
-how degraded. Targets always come from the HQ.
+how degraded. Targets always come from the HQ. The faces of a lesson (an `Exercise`) are made by any
+number of processes; what the teachers say is asked once per face (`priors.answers`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -18,29 +19,38 @@ from data.degradation import PRESETS, degrade
 from data.sampling import sample_rng
 from data.sources import FaceSource
 from models.student import student_input
-from priors.dictionary import PatchCodes
-from priors.heat import PointModel
-from priors.parse import ParseAtlas
+from priors.answers import AnswerBook, Teachers, ask_all
 
 STREAM = 71
 """Random stream of the lessons, apart from those of training and validation."""
 BATCH = 4
+OFTEN = 8
+"""Draws per face from which on all faces are asked about."""
 EVERY_KIND = "mixed"
 """Degradation that draws one of the presets for each sample."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Teachers:
-    """The fitted teachers, None where a prior was not asked for."""
+@dataclass(frozen=True)
+class Draw:
+    """The choices about one face of a lesson, and the generator for its degradation."""
 
-    parse: ParseAtlas | None = None
-    heat: PointModel | None = None
-    dict: PatchCodes | None = None
+    face: int
+    side: int
+    """HQ side at which it is seen."""
+    flip: bool
+    kind: str
+    """Degradation preset."""
+    rng: np.random.Generator = field(compare=False)
 
-    @property
-    def priors(self) -> tuple[str, ...]:
-        """Names of the teachers that are there."""
-        return tuple(p for p in ("parse", "heat", "dict") if getattr(self, p) is not None)
+
+@dataclass(frozen=True)
+class Exercise:
+    """The faces of one lesson, without answers."""
+
+    lqs: list[np.ndarray]
+    """LQ (h, h, 3) uint8 RGB, each of its own size."""
+    faces: list[int]
+    flips: list[bool]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +64,12 @@ class Lesson:
     """(B, 26, 2) shares of the side."""
     codes: Tensor | None
     """(B, S/2, S/2) code ids."""
+    swap: Tensor | None
+    """(26,) mirror partner of each point."""
 
 
 class Lessons:
-    """Batches for the student, by step; parse and points of each face are computed once."""
+    """Batches for the student, by step."""
 
     def __init__(
         self,
@@ -76,73 +88,77 @@ class Lessons:
         self.kinds = tuple(PRESETS) if degradation == EVERY_KIND else (degradation,)
         self.scale, self.geometries, self.batch = scale, tuple(geometries), batch
         self.stream = stream
-        self._asked: dict[int, Answer] = {}
 
     def __call__(self, step: int) -> Lesson:
-        """The lesson of a step, the same for every call and machine."""
-        lqs, answers = [], []
+        """The lesson of a step, its teachers asked for it alone."""
+        exercise = self.maker()(step)
+        return lesson_of(exercise, self.answers(step, step + 1), self.size)
+
+    def maker(self) -> ExerciseMaker:
+        """What makes the exercise of any step, in this or another process."""
+        return ExerciseMaker(
+            self.source,
+            self.seed,
+            self.kinds,
+            self.scale,
+            self.geometries,
+            self.batch,
+            self.stream,
+        )
+
+    def answers(self, start: int, stop: int, workers: int = 0) -> AnswerBook:
+        """What the teachers say of every face of the lessons `start` to `stop - 1`.
+
+        Of all faces, where so many are drawn that hardly one is left out.
+        """
+        maker, count = self.maker(), len(self.source)
+        faces = set(range(count))
+        if (stop - start) * self.batch < OFTEN * count:
+            faces = {draw.face for step in range(start, stop) for draw in maker.draws(step)}
+        return ask_all(self.teachers, self.source, sorted(faces), self.size, workers)
+
+
+@dataclass(frozen=True)
+class ExerciseMaker:
+    """Makes the exercise of a step, the same for every call, process and machine."""
+
+    source: FaceSource
+    seed: int
+    kinds: tuple[str, ...]
+    scale: int
+    geometries: tuple[int, ...]
+    batch: int
+    stream: int
+
+    def draws(self, step: int) -> list[Draw]:
+        """The choices about each face of a step."""
+        made = []
         for i in range(self.batch):
             rng = sample_rng(self.seed, step, i, self.stream)
             face, side = int(rng.integers(len(self.source))), int(rng.choice(self.geometries))
             flip, kind = bool(rng.integers(2)), str(rng.choice(self.kinds))
-            hq = self.source.image(face)
-            if face not in self._asked:
-                self._asked[face] = ask(self.teachers, hq, self.size)
-            answers.append(self._asked[face].mirrored() if flip else self._asked[face])
-            hq = at_side(hq[:, ::-1] if flip else hq, side)
-            lqs.append(as_input(degrade(hq, rng, kind, self.scale), self.size))
-        parse, points, codes = (
-            torch.from_numpy(np.stack([getattr(a, name) for a in answers]))
-            for name in ("parse", "points", "codes")
-        )
-        return Lesson(
-            lq=torch.cat(lqs),
-            parse=parse.float() / 255 if self.teachers.parse else None,
-            points=points if self.teachers.heat else None,
-            codes=codes[:, 0] if self.teachers.dict else None,
-        )
+            made.append(Draw(face, side, flip, kind, rng))
+        return made
+
+    def __call__(self, step: int) -> Exercise:
+        """The degraded faces of a step."""
+        lqs, drawn = [], self.draws(step)
+        for draw in drawn:
+            hq = self.source.image(draw.face)
+            hq = at_side(hq[:, ::-1] if draw.flip else hq, draw.side)
+            lqs.append(degrade(hq, draw.rng, draw.kind, self.scale))
+        return Exercise(lqs, [draw.face for draw in drawn], [draw.flip for draw in drawn])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What the teachers say of one HQ face; empty arrays where there is no teacher."""
-
-    parse: np.ndarray
-    """(K, S/2, S/2) uint8: class probabilities x 255."""
-    points: np.ndarray
-    """(N, 2) shares of the side."""
-    swap: np.ndarray
-    """(N,) mirror partner of each point."""
-    codes: np.ndarray
-    """(2, S/2, S/2) code ids of the face and of its mirror image."""
-
-    def mirrored(self) -> Answer:
-        """What they say of the mirror image; the atlas' classes are symmetric."""
-        points = self.points[self.swap].copy()
-        points[:, :1] = 1 - points[:, :1]
-        return Answer(
-            parse=self.parse[..., ::-1].copy(),
-            points=points,
-            swap=self.swap,
-            codes=self.codes[::-1].copy(),
-        )
-
-
-def ask(teachers: Teachers, hq: np.ndarray, size: int) -> Answer:
-    """The teachers' answer to one HQ face (S, S, 3) uint8 RGB, for a student at `size`."""
-    both = np.stack([hq, hq[:, ::-1]])
-    parse, points, codes = np.empty((0, 1, 1), np.uint8), np.empty((0, 2), np.float32), None
-    if teachers.parse is not None:
-        parse = np.rint(255 * teachers.parse.maps(both[:1], size // 2)[0]).astype(np.uint8)
-    if teachers.heat is not None:
-        points = teachers.heat.points(both[:1])[0]
-    if teachers.dict is not None:
-        codes = teachers.dict.ids(both, size)
-    return Answer(
-        parse=parse,
-        points=points,
-        swap=teachers.heat.swap if teachers.heat else np.empty(0, int),
-        codes=np.zeros((2, 1, 1), int) if codes is None else codes,
+def lesson_of(exercise: Exercise, book: AnswerBook, size: int) -> Lesson:
+    """The exercise with its answers, on the book's device."""
+    said = book.of(exercise.faces, exercise.flips)
+    return Lesson(
+        lq=as_inputs(exercise.lqs, size, book.device),
+        parse=None if said.parse is None else said.parse.float() / 255,
+        points=said.points,
+        codes=None if said.codes is None else said.codes.long(),
+        swap=book.swap,
     )
 
 
@@ -156,5 +172,15 @@ def at_side(image: np.ndarray, side: int) -> np.ndarray:
 
 def as_input(lq: np.ndarray, size: int) -> Tensor:
     """LQ (h, w, 3) uint8 RGB -> what the student sees, (1, 3, size, size) in [0, 1]."""
-    face = torch.from_numpy(lq).permute(2, 0, 1)[None].float() / 255
-    return student_input(face, size)
+    return as_inputs([lq], size)
+
+
+def as_inputs(lqs: Sequence[np.ndarray], size: int, device: torch.device | str = "cpu") -> Tensor:
+    """LQ (h, w, 3) uint8 RGB of any sizes -> what the student sees, (B, 3, size, size)."""
+    out = torch.empty(len(lqs), 3, size, size, device=device)
+    for shape in sorted({lq.shape for lq in lqs}):
+        places = [i for i, lq in enumerate(lqs) if lq.shape == shape]
+        alike = torch.from_numpy(np.stack([lqs[i] for i in places])).to(device)
+        faces = alike.permute(0, 3, 1, 2).float() / 255
+        out[torch.tensor(places, device=out.device)] = student_input(faces, size)
+    return out

@@ -14,22 +14,28 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from models.student import Student
+from priors.answers import Teachers
 from priors.dictionary import PatchCodes
 from priors.heat import PointModel, draw_heat
-from priors.lessons import Teachers
 from priors.parse import ParseAtlas
 from priors.tiers import METHOD_VERSION, TIERS
+from priors.vq import ReplacedCodes, VqCodes
 
 MARKER = "priors.json"
 STUDENT = "student.safetensors"
-KINDS: dict[str, type[Any]] = {"parse": ParseAtlas, "heat": PointModel, "dict": PatchCodes}
+KINDS: dict[str, tuple[type[Any], ...]] = {
+    "parse": (ParseAtlas,),
+    "heat": (PointModel,),
+    "dict": (PatchCodes, VqCodes, ReplacedCodes),
+}
+"""Classes of each prior's teachers, told apart by their fields."""
 
 
 class PriorsError(ValueError):
@@ -136,9 +142,8 @@ def save(fitted: FittedPriors, folder: Path) -> None:
     partial.mkdir()
     try:
         for prior in fitted.info.priors:
-            teacher = getattr(fitted.teachers, prior)
-            arrays = {f.name: np.asarray(getattr(teacher, f.name)) for f in fields(teacher)}
-            np.savez(partial / f"{prior}.npz", allow_pickle=False, **arrays)
+            with (partial / f"{prior}.npz").open("wb") as file:
+                write_teacher(file, getattr(fitted.teachers, prior))
         save_file(fitted.student_state(), partial / STUDENT)
         digests = {p.name: file_digest(p) for p in sorted(partial.iterdir())}
         about = {"info": asdict(fitted.info), "fingerprint": fitted.fingerprint, "files": digests}
@@ -151,6 +156,25 @@ def save(fitted: FittedPriors, folder: Path) -> None:
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_teacher(file: BinaryIO, teacher: Any) -> None:
+    """Write a teacher's fields as arrays; `read_teacher` reads them."""
+    arrays = {f.name: np.asarray(getattr(teacher, f.name)) for f in fields(teacher)}
+    np.savez(file, allow_pickle=False, **arrays)
+
+
+def read_teacher(path: Path, prior: str) -> Any:
+    """The teacher that was written to a file: the kind of `KINDS` that has its fields.
+
+    Raises KeyError, OSError, TypeError or ValueError where there is none.
+    """
+    with np.load(path, allow_pickle=False) as stored:
+        values = {name: stored[name][()] for name in stored.files}
+    for kind in KINDS[prior]:
+        if {f.name for f in fields(kind)} == set(values):
+            return kind(**values)
+    raise ValueError(f"{path} is no {prior} teacher that this version knows")
 
 
 def file_digest(path: Path) -> str:
@@ -187,8 +211,7 @@ def load(folder: Path) -> FittedPriors:
     student = Student(info.priors)
     try:
         for prior in info.priors:
-            with np.load(folder / f"{prior}.npz", allow_pickle=False) as stored:
-                made[prior] = KINDS[prior](**{n: stored[n][()] for n in stored.files})
+            made[prior] = read_teacher(folder / f"{prior}.npz", prior)
         student.load_state_dict(load_file(folder / STUDENT))
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise PriorsError(f"{folder} is of another method, fit again: {error}") from error

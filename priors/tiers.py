@@ -10,17 +10,20 @@ import numpy as np
 import torch
 
 from data.sources import FaceSource
-from priors.dictionary import PatchCodes, fit_codes
+from priors.dictionary import Codes, PatchCodes, fit_codes
 from priors.heat import PointModel, fit_points
 from priors.lessons import at_side
 from priors.parse import ParseAtlas, fit_atlas
+from priors.vq_fit import fit_vq
 
 METHOD_VERSION = 4
 """Raised whenever a fit of the same faces would come out differently."""
 MOST_FACES, CODE_FACES = 300, 120
-"""Faces that the quick tier learns from (chosen by hash of the name), and those for the codes."""
+"""Faces that the quick teachers learn from, and those for the codes."""
 SMALL_ATLAS_FACES = 120
 """Faces for the atlas when the student's side is 64 or less."""
+CPU_PATCHES = 200_000
+"""Patches that the codes of the cpu tier are learned from."""
 TEACHER_SIDE = 128
 """Side at which the quick teachers see faces."""
 
@@ -63,7 +66,21 @@ def quick_dict(task: TeacherTask) -> PatchCodes:
     return fit_codes(faces, task.rng(3), size=task.size)
 
 
+def cpu_dict(task: TeacherTask) -> PatchCodes:
+    """The patch codes of all faces of the tier."""
+    faces = task.faces(min(TEACHER_SIDE, task.source.side), len(task.source))
+    return fit_codes(faces, task.rng(3), size=task.size, samples=CPU_PATCHES)
+
+
+def gpu_dict(task: TeacherTask) -> Codes:
+    """The codes of an autoencoder of all faces, or patch codes where those are better."""
+    faces = task.faces(min(TEACHER_SIDE, task.source.side), len(task.source))
+    return fit_vq(faces, task.rng(3), size=task.size, device=task.device)
+
+
 TIERS: dict[str, dict[str, Callable[[TeacherTask], Any]]] = {
     "quick": {"parse": quick_parse, "heat": quick_heat, "dict": quick_dict},
+    "cpu": {"parse": quick_parse, "heat": quick_heat, "dict": cpu_dict},
+    "gpu": {"parse": quick_parse, "heat": quick_heat, "dict": gpu_dict},
 }
 """Teachers by tier and prior, weakest tier first; a stronger tier is one more entry."""

@@ -173,8 +173,11 @@ def batches_of(
     )
     workers = config.workers or 0
 
+    gpu = device.type == "cuda"
+    make = maker.in_bytes if gpu else maker
+
     def batches(start: int, stop: int) -> Generator[Batch]:
-        yield from batch_stream(maker, start, stop, workers, in_bytes=device.type == "cuda")
+        yield from batch_stream(make, start, stop, workers, pinned=gpu)
 
     return batches
 

@@ -72,7 +72,7 @@ def stub_batch(faces: int, side: int, scale: int, *, seed: int = 0) -> Batch:
     lq, zeros = noise(side // scale), torch.zeros(faces, dtype=torch.int64)
     names = [f"noise-{i}" for i in range(faces)]
     owner = torch.arange(faces)
-    batch = Batch(lq, noise(side), lq, owner, zeros, zeros, names)
+    batch = Batch(lq, noise(side), lq, owner, zeros, zeros, names, [False] * faces)
     return batch.pin_memory() if torch.cuda.is_available() else batch
 
 
@@ -124,7 +124,7 @@ def loader_rate(maker: BatchMaker, workers: int, batches: int) -> float:
     """Faces a second that `workers` processes degrade, after the first batch of each is there."""
     settled = max(1, workers)
     stop = settled + batches
-    with closing(batch_stream(maker, 0, stop, workers, in_bytes=True)) as stream:
+    with closing(batch_stream(maker.in_bytes, 0, stop, workers)) as stream:
         for _ in islice(stream, settled):
             pass
         begun = time.perf_counter()

@@ -226,6 +226,6 @@ def test_signals_to_the_group_are_left_to_the_main_process() -> None:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_bytes_for_a_gpu_become_the_same_batches_bit_for_bit(workers: int) -> None:
     made = maker(Ramps(4))
-    for step, sent in enumerate(batch_stream(made, 0, 3, workers, in_bytes=True)):
+    for step, sent in enumerate(batch_stream(made.in_bytes, 0, 3, workers)):
         assert sent.hq.dtype == sent.lq.dtype == sent.face.dtype == torch.uint8
         assert digest(sent.to("cpu")) == digest(made(step))

@@ -12,7 +12,7 @@ from tests.priors.conftest import Faces
 
 @pytest.fixture(scope="module")
 def codes(fitted: FittedPriors) -> PatchCodes:
-    assert fitted.teachers.dict is not None
+    assert isinstance(fitted.teachers.dict, PatchCodes)
     return fitted.teachers.dict
 
 

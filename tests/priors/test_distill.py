@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 
-from priors.distill import code_loss, distill, heat_loss, lesson_loss, parse_loss, rate_at
+from priors.answers import ask, ask_all
+from priors.distill import (
+    Training,
+    code_loss,
+    distill,
+    heat_loss,
+    lesson_loss,
+    parse_loss,
+)
 from priors.first_student import new_student
 from priors.fitted import FittedPriors
-from priors.lessons import Lessons, as_input, ask
+from priors.lessons import Lessons, as_input
+from priors.schooling import SCHOOLING, rate_at
 from tests.priors.conftest import Faces
+from train.prior_fit import student_optimiser
 
 
 def lessons(fitted: FittedPriors, faces: Faces, seed: int = 0) -> Lessons:
@@ -43,23 +56,51 @@ def test_targets_come_from_the_hq_not_from_the_lq(fitted: FittedPriors, faces: F
 
 def test_answer_of_the_mirror_image(fitted: FittedPriors, faces: Faces) -> None:
     hq = faces.image(3)
-    mirrored = ask(fitted.teachers, hq, 64).mirrored()
+    book = ask_all(fitted.teachers, faces, [3], 64)
+    plain, mirrored = book.of([3, 3], [False, True]), book.of([3], [True])
     direct = ask(fitted.teachers, np.ascontiguousarray(hq[:, ::-1]), 64)
-    assert (mirrored.parse.argmax(0) == direct.parse.argmax(0)).mean() > 0.97
-    assert np.abs(mirrored.points - direct.points).max() < 0.02
-    np.testing.assert_array_equal(mirrored.codes, direct.codes)
+    assert direct.parse is not None
+    assert mirrored.parse is not None
+    assert mirrored.points is not None
+    same = mirrored.parse[0].argmax(0).numpy() == direct.parse.argmax(0)
+    assert same.mean() > 0.97
+    assert np.abs(mirrored.points[0].numpy() - direct.points).max() < 0.02
+    np.testing.assert_array_equal(mirrored.codes[0], direct.codes[0])  # type: ignore[index]
+    own = ask(fitted.teachers, hq, 64)
+    for name in ("parse", "points"):
+        np.testing.assert_array_equal(getattr(plain, name)[0], getattr(own, name))
+        torch.testing.assert_close(getattr(plain, name)[1], getattr(mirrored, name)[0])
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "muon"])
+def test_training_is_the_same_with_any_number_of_workers(
+    fitted: FittedPriors, faces: Faces, optimiser: str
+) -> None:
+    torch.set_num_threads(1)
+    schooling = replace(SCHOOLING["quick"], optimiser=optimiser)
+    students = [
+        distill(
+            Lessons(faces, fitted.teachers, size=64, seed=0, geometries=(128, 64), batch=3),
+            Training(steps=3, schooling=schooling, workers=workers, optimiser=student_optimiser),
+        )
+        for workers in (0, 1, 2)
+    ]
+    first = students[0].state_dict()
+    for other in students[1:]:
+        for name, value in other.state_dict().items():
+            assert torch.equal(value, first[name]), name
 
 
 def test_training_repeats_exactly(fitted: FittedPriors, faces: Faces) -> None:
     torch.set_num_threads(1)
-    one, other = (distill(lessons(fitted, faces), 4) for _ in range(2))
+    one, other = (distill(lessons(fitted, faces), Training(steps=4)) for _ in range(2))
     for name, value in one.state_dict().items():
         assert torch.equal(value, other.state_dict()[name]), name
 
 
 def test_training_lowers_the_loss_on_lessons_not_seen(fitted: FittedPriors, faces: Faces) -> None:
     school = lessons(fitted, faces)
-    trained = distill(school, 40)
+    trained = distill(school, Training(steps=40))
     fresh = new_student(fitted.teachers, seed=0)
     exams = [school(step) for step in range(1000, 1006)]
     with torch.no_grad():

@@ -15,7 +15,8 @@ from models.size import count
 from models.student import Student
 from priors import fitted as fitting
 from priors.checks import check
-from priors.fitted import FittedPriors, PriorsError, choose_faces, fit_or_load, load, save
+from priors.distill import Pupil
+from priors.fitted import FittedPriors, PriorsError, choose_faces, fit, fit_or_load, load, save
 from priors.pictures import BAR, CELL, prior_sheet
 from priors.verdict import table
 from tests.priors.conftest import Faces
@@ -154,11 +155,11 @@ def test_unknown_tier_and_priors_are_refused(faces: Faces, tmp_path: Path) -> No
 
 def test_large_sets_are_thinned_by_name_not_by_order(faces: Faces) -> None:
     many = Faces(np.zeros((700, 8, 8, 3), np.uint8))
-    chosen = choose_faces(many, 0)
+    chosen = choose_faces(many, 0, 300)
     assert len(chosen) == 300
     assert set(chosen.names) != set(many.names[:300])
-    assert list(chosen.names) == list(choose_faces(many, 0).names)
-    assert choose_faces(faces, 0) is faces
+    assert list(chosen.names) == list(choose_faces(many, 0, 300).names)
+    assert choose_faces(faces, 0, len(faces)) is faces
 
 
 def test_checks_and_picture_cover_every_prior(fitted: FittedPriors, faces: Faces) -> None:
@@ -170,3 +171,55 @@ def test_checks_and_picture_cover_every_prior(fitted: FittedPriors, faces: Faces
     sheet = prior_sheet(fitted, pairs)
     assert sheet.shape == (BAR + 3 * CELL, 8 * CELL, 3)
     assert sheet[BAR:].std() > 20
+
+
+def test_a_killed_fit_goes_on_and_ends_the_same(
+    faces: Faces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(1)
+    whole = fit(faces, ("dict",), size=64, student_steps=5)
+    monkeypatch.setattr("priors.distill.KEEP_SECONDS", 0.0)
+    learn, made = Pupil.take, 0
+
+    def killed(*given: object) -> None:
+        if given[2] == 3:  # step
+            raise KeyboardInterrupt
+        learn(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Pupil, "take", killed)
+    with pytest.raises(KeyboardInterrupt):
+        fit_or_load(faces, ("dict",), folder=tmp_path, size=64, student_steps=5)
+    assert fitting.strongest(tmp_path, whole.info) is None, "half a fit is no fit"
+
+    def counted(*given: object) -> None:
+        nonlocal made
+        made += 1
+        learn(*given)  # type: ignore[arg-type]
+
+    def refused(*_: object) -> None:
+        raise AssertionError("the teacher was there")
+
+    monkeypatch.setattr(Pupil, "take", counted)
+    monkeypatch.setattr(fitting, "timed", refused)
+    again = fit_or_load(faces, ("dict",), folder=tmp_path, size=64, student_steps=5)
+    assert made == 2, "steps 3 and 4"
+    assert again.fingerprint == whole.fingerprint
+    assert [path.name for path in tmp_path.iterdir()] == [whole.info.fingerprint]
+
+
+def test_a_damaged_checkpoint_is_not_used(
+    fitted: FittedPriors, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "student.pt"
+    pupil = Pupil(fitted.student, torch.optim.Adam(fitted.student.parameters()))
+    pupil.write(path, 3, 9)
+    assert pupil.read(path, 9) == 3
+    assert pupil.read(path, 8) == 0, "another training"
+    path.write_bytes(path.read_bytes()[:1000])
+    assert pupil.read(path, 9) == 0
+    assert "not used" in caplog.text
+
+
+def test_stronger_tiers_need_their_optimiser(faces: Faces) -> None:
+    with pytest.raises(ValueError, match="pass `optimiser`"):
+        fit(faces, ("dict",), tier="gpu", size=64, student_steps=1)
