@@ -7,6 +7,7 @@ face its own colours. Everything is a pure function of tensors, float32 inside.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,18 +16,24 @@ from torch.nn import functional
 
 GRID = 64
 """Side at which the numbers of pixels below are meant; they follow the side of the features."""
-FEATURES = 4
-"""Lab and texture."""
-ROUNDS = 6
-COLOUR_PIXELS = 25.0
+FEATURES = 3
+"""Lab."""
+GROUPS = (2, 2, 3, 1, 1, 1, 1, 1)
+"""Sizes of the groups of successive classes that have one colour in common.
+
+Background twice, hair twice, skin with the nose; then what has a colour of its own. What hangs
+beside a face is hair where it has the colour of the hair on top, not by its place.
+"""
+COLOUR_PIXELS = 100.0
 """Weight of the atlas' colour in a face's own, in pixels at GRID."""
 VARIANCE_FLOOR = 3e-4
-EVIDENCE = 0.5
-"""Exponent of the colour likelihood: neighbouring pixels are not independent."""
+EVIDENCE = (0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.2)
+"""Exponent of the colour likelihood in each round.
+
+Low at first: colours that start far off would make hair and background change places.
+"""
 EVIDENCE_BLUR = 0.7
 """Blur of the log-likelihood in pixels at GRID."""
-TEXTURE, TEXTURE_SIGMA = 0.12, 1.2
-"""Weight of the log of the local variance of light, and its window in pixels at GRID."""
 CHEEKS = (0.37, 0.63, 0.48, 0.63)
 """Left, right, top and bottom of the cheeks and nose, as shares of the side."""
 TO_XYZ = (
@@ -71,13 +78,8 @@ def lab(face: Tensor) -> Tensor:
 
 
 def features_of(face: Tensor) -> Tensor:
-    """Lab and texture (B, 4, S, S) relative to the cheek, of RGB faces (B, 3, S, S) in [0, 1]."""
-    colour = lab(face.float())
-    light = colour[:, :1]
-    sigma = TEXTURE_SIGMA * face.shape[-1] / GRID
-    mean, square = blur(torch.cat([light, light * light], 1), sigma).split(1, 1)
-    texture = TEXTURE * ((square - mean * mean).clamp_min(0) + 1e-4).log()
-    features = torch.cat([colour, texture], 1)
+    """Lab (B, 3, S, S) less the median of the cheeks, of RGB faces (B, 3, S, S) in [0, 1]."""
+    features = lab(face.float())
     cheeks = cheek_box(features).flatten(2).sort(2).values
     return features - cheeks[:, :, cheeks.shape[2] // 2, None, None]
 
@@ -105,35 +107,55 @@ def smooth_moments(features: Tensor) -> Tensor:
     return blur(torch.cat([features, features * features], 1), sigma)
 
 
-def posterior(moments: Tensor, chance: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+def posterior(
+    moments: Tensor,
+    chance: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    evidence: float = EVIDENCE[-1],
+) -> Tensor:
     """Class probabilities (N, K, S, S) of faces whose colours (N, K, D) are known."""
     weights = torch.cat([mean / variance, -0.5 / variance], 2)
     constant = -0.5 * (mean**2 / variance + variance.log()).sum(2, keepdim=True)
     likelihood = weights @ moments.flatten(2) + constant
-    score = EVIDENCE * likelihood + chance.flatten(1).clamp_min(1e-8).log()
+    score = evidence * likelihood + chance.flatten(1).clamp_min(1e-8).log()
     return score.softmax(1).unflatten(2, moments.shape[-2:])
 
 
-def explain(features: Tensor, chance: Tensor, mean: Tensor, variance: Tensor) -> Explained:
-    """MAP-EM of one Gaussian colour per class and face.
+def in_common(sums: Tensor, groups: Sequence[int]) -> Tensor:
+    """Sums (N, K, ...) of which every class has its group's; classes beyond `groups` their own."""
+    rest = sums.shape[1] - sum(groups)
+    if rest < 0:
+        return sums
+    parts = sums.split([*groups, *[1] * rest], 1)
+    return torch.cat([part.sum(1, keepdim=True).expand_as(part) for part in parts], 1)
+
+
+def explain(
+    features: Tensor,
+    chance: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    groups: Sequence[int] = GROUPS,
+) -> Explained:
+    """MAP-EM of one Gaussian colour per group of classes and face.
 
     Args:
         features: (N, D, S, S). chance: (K, S, S). mean, variance: (K, D) of the atlas.
+        groups: how many successive classes share a colour; fewer classes than that share none.
     Returns:
-        posteriors and the faces' own colours after ROUNDS rounds.
+        posteriors and the faces' own colours after as many rounds as EVIDENCE has numbers.
     """
     count, dims, side, _ = features.shape
     usual = COLOUR_PIXELS * (side / GRID) ** 2
     flat = features.flatten(2)
-    sums = torch.cat([flat, flat * flat], 1).transpose(1, 2)  # (N, P, 2D)
+    sums = torch.cat([torch.ones_like(flat[:, :1]), flat, flat * flat], 1).transpose(1, 2)
     moments = smooth_moments(features)
     own_mean, own_var = (t.expand(count, -1, -1) for t in (mean, variance))
     classes = chance.expand(count, -1, -1, -1)
-    for _ in range(ROUNDS):
-        classes = posterior(moments, chance, own_mean, own_var)
-        share = classes.flatten(2)
-        area = share.sum(2, keepdim=True)
-        first, second = (share @ sums).split(dims, 2)
+    for evidence in EVIDENCE:
+        classes = posterior(moments, chance, own_mean, own_var, evidence)
+        area, first, second = in_common(classes.flatten(2) @ sums, groups).split((1, dims, dims), 2)
         own_mean = (first + usual * mean) / (area + usual)
         scatter = second - 2 * own_mean * first + area * own_mean**2
         own_var = (scatter + usual * variance) / (area + usual)

@@ -13,9 +13,9 @@ from data.sources import FaceSource
 from priors.dictionary import PatchCodes, fit_codes
 from priors.heat import PointModel, fit_points
 from priors.lessons import at_side
-from priors.parse import ParseAtlas, fit_atlas
+from priors.parse import FINE_ROUNDS, ParseAtlas, fit_atlas
 
-METHOD_VERSION = 4
+METHOD_VERSION = 5
 """Raised whenever a fit of the same faces would come out differently."""
 MOST_FACES, CODE_FACES = 300, 120
 """Faces that the quick tier learns from (chosen by hash of the name), and those for the codes."""
@@ -49,7 +49,13 @@ def quick_parse(task: TeacherTask) -> ParseAtlas:
     """The atlas of at most MOST_FACES faces."""
     most = MOST_FACES if task.size > 64 else SMALL_ATLAS_FACES
     side = min(TEACHER_SIDE, task.source.side)
-    return fit_atlas(task.faces(side, most), task.rng(1))
+    return fit_atlas(task.faces(side, most))
+
+
+def cpu_parse(task: TeacherTask) -> ParseAtlas:
+    """The atlas of all faces, its borders at twice the side."""
+    side = min(TEACHER_SIDE, task.source.side)
+    return fit_atlas(task.faces(side, len(task.source)), FINE_ROUNDS)
 
 
 def quick_heat(task: TeacherTask) -> PointModel:
@@ -65,5 +71,6 @@ def quick_dict(task: TeacherTask) -> PatchCodes:
 
 TIERS: dict[str, dict[str, Callable[[TeacherTask], Any]]] = {
     "quick": {"parse": quick_parse, "heat": quick_heat, "dict": quick_dict},
+    "cpu": {"parse": cpu_parse, "heat": quick_heat, "dict": quick_dict},
 }
 """Teachers by tier and prior, weakest tier first; a stronger tier is one more entry."""
