@@ -9,7 +9,8 @@ atlas, so a mirrored face has the mirrored parse with the same class order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -28,6 +29,7 @@ from models.atlas import (
     posterior,
     smooth_moments,
 )
+from priors.parts import SIDE, PartNetwork, from_vector, part_maps
 from priors.sketch import NAMES, first_chance, shares, within_reach
 
 CLASSES = len(NAMES)
@@ -50,9 +52,13 @@ class ParseAtlas:
     """(K, D) mean features relative to the cheek."""
     variance: np.ndarray
     """(K, D) their variance within a face."""
+    network: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
+    """(P,) weights of a part network that answers in the atlas' place; none: the atlas answers."""
 
     def maps(self, faces: np.ndarray, size: int) -> np.ndarray:
         """Class probabilities (N, K, size, size) float32 of HQ faces (N, S, S, 3) uint8 RGB."""
+        if self.network.size:
+            return part_maps(self.parts, small_faces(faces, SIDE), size).numpy()
         parts = [self._posterior(faces[i : i + CHUNK], size) for i in range(0, len(faces), CHUNK)]
         return np.concatenate(parts)
 
@@ -65,6 +71,11 @@ class ParseAtlas:
         chance = at_size(chance, size)
         moments = smooth_moments(colour_features(faces, size))
         return posterior(moments, chance, found.mean, found.variance).numpy()
+
+    @cached_property
+    def parts(self) -> PartNetwork:
+        """The part network of `network`."""
+        return from_vector(self.network, len(self.chance))
 
     def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
         """`chance`, `mean` and `variance` as tensors."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,10 @@ from data.sources import FaceSource
 from priors.dictionary import PatchCodes, fit_codes
 from priors.heat import PointModel, fit_points
 from priors.lessons import at_side
-from priors.parse import FINE_ROUNDS, ParseAtlas, fit_atlas
+from priors.parse import FINE_ROUNDS, QUICK_ROUNDS, ParseAtlas, fit_atlas
+from priors.part_training import TOY_BATCH, TOY_STEPS, fit_parts
+
+LOG = logging.getLogger(__name__)
 
 METHOD_VERSION = 5
 """Raised whenever a fit of the same faces would come out differently."""
@@ -58,6 +62,22 @@ def cpu_parse(task: TeacherTask) -> ParseAtlas:
     return fit_atlas(task.faces(side, len(task.source)), FINE_ROUNDS)
 
 
+def gpu_parse(task: TeacherTask) -> ParseAtlas:
+    """The atlas of all faces and a network anchored to it; a toy where there is no GPU."""
+    faces = task.faces(min(TEACHER_SIDE, task.source.side), len(task.source))
+    if task.device.type == "cpu":
+        LOG.warning("the part network is only a toy on the CPU: use --device cuda")
+        return fit_parts(
+            faces,
+            seed=task.seed,
+            device=task.device,
+            steps=TOY_STEPS,
+            batch=TOY_BATCH,
+            plan=QUICK_ROUNDS,
+        )
+    return fit_parts(faces, seed=task.seed, device=task.device)
+
+
 def quick_heat(task: TeacherTask) -> PointModel:
     """The points of at most MOST_FACES faces."""
     return fit_points(task.faces(min(TEACHER_SIDE, task.source.side), MOST_FACES), task.rng(2))
@@ -72,5 +92,6 @@ def quick_dict(task: TeacherTask) -> PatchCodes:
 TIERS: dict[str, dict[str, Callable[[TeacherTask], Any]]] = {
     "quick": {"parse": quick_parse, "heat": quick_heat, "dict": quick_dict},
     "cpu": {"parse": cpu_parse, "heat": quick_heat, "dict": quick_dict},
+    "gpu": {"parse": gpu_parse, "heat": quick_heat, "dict": quick_dict},
 }
 """Teachers by tier and prior, weakest tier first; a stronger tier is one more entry."""
