@@ -128,8 +128,8 @@ def fit_atlas(
             average = in_common(average[None], GROUPS)[0] * share
             chance = average / average.sum(0)
         atlas = chance, mean, variance
-    chance, mean, variance = (part.cpu().numpy() for part in atlas)
-    return ParseAtlas(chance=chance, mean=mean, variance=variance)
+    learned = [part.cpu().numpy() for part in atlas]
+    return ParseAtlas(chance=learned[0], mean=learned[1], variance=learned[2])
 
 
 def one_round(
