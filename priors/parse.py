@@ -26,6 +26,7 @@ from models.atlas import (
     explain,
     features_of,
     in_common,
+    placed,
     posterior,
     smooth_moments,
 )
@@ -68,7 +69,7 @@ class ParseAtlas:
         found = explain(colour_features(faces, side), chance, mean, variance)
         if size == side:
             return found.posterior.numpy()
-        chance = at_size(chance, size)
+        chance = placed(at_size(chance, size), found.pose)
         moments = smooth_moments(colour_features(faces, size))
         return posterior(moments, chance, found.mean, found.variance).numpy()
 
