@@ -27,14 +27,14 @@ beside a face is hair where it has the colour of the hair on top, not by its pla
 COLOUR_PIXELS = 100.0
 """Weight of the atlas' colour in a face's own, in pixels at GRID."""
 VARIANCE_FLOOR = 3e-4
-EVIDENCE = (0.2, 0.3, 0.4, 0.5, 0.7, 0.8)
+EVIDENCE = (0.2, 0.3, 0.4, 0.5, 0.7, 0.95)
 """Exponent of the colour likelihood in each round.
 
 Low at first: colours that start far off would make hair and background change places.
 """
-POSE_ROUNDS = (3, 4, 5)
+POSE_ROUNDS = (3, 4)
 """Rounds after which the atlas is moved to where the face is."""
-POSE_HOLD = 3e4
+POSE_HOLD = 2e5
 """How strongly the pose is held at the alignment's, at GRID."""
 POSE_FLOOR = 1e-3
 """Added to a chance before its logarithm is differentiated."""

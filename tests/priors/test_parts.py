@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from priors.checks import overlap
 from priors.fitted import FittedPriors, load, save
 from priors.parse import ParseAtlas, fit_atlas, small_faces
 from priors.part_training import anchor, fit_parts, mixture_loss, part_loss, views, warped
@@ -17,27 +16,27 @@ from priors.parts import SIDE, PartNetwork, from_vector, to_vector
 from priors.tiers import TIERS
 from tests.priors.conftest import Faces
 
-PLAN = ((32, 2),)
+PLAN = ((32, 1),)
 
 
 @pytest.fixture(scope="module")
 def taught(faces: Faces) -> ParseAtlas:
-    """A network of a few steps on four faces."""
+    """A network of a few steps on two faces."""
     return fit_parts(
-        faces.images[:4], seed=0, device=torch.device("cpu"), steps=30, batch=2, plan=PLAN
+        faces.images[:2], seed=0, device=torch.device("cpu"), steps=16, batch=1, plan=PLAN
     )
 
 
 def test_the_network_comes_near_its_anchor(taught: ParseAtlas, faces: Faces) -> None:
-    told = taught.maps(faces.images[:4], 64)
+    told = taught.maps(faces.images[:2], 64)
     atlas = replace(taught, network=np.empty(0, np.float32))
-    assert told.shape == (4, 12, 64, 64)
+    assert told.shape == (2, 12, 64, 64)
     np.testing.assert_allclose(told.sum(1), 1, atol=1e-4)
-    labels = atlas.maps(faces.images[:4], 64).argmax(1)
+    labels = atlas.maps(faces.images[:2], 64).argmax(1)
     assert (told.argmax(1) == labels).mean() > 0.5
 
 
-@pytest.mark.parametrize("size", [32, 128, 160])
+@pytest.mark.parametrize("size", [32, 160])
 def test_a_mirrored_face_has_the_mirrored_maps(taught: ParseAtlas, faces: Faces, size: int) -> None:
     some = faces.images[:1]
     maps, mirrored = (taught.maps(np.ascontiguousarray(f), size) for f in (some, some[:, :, ::-1]))
@@ -54,7 +53,7 @@ def test_the_network_is_stored_and_the_student_starts_from_its_anchor(
     assert again is not None
     before, after = (a.maps(faces.images[:1], 64) for a in (taught, again))
     np.testing.assert_allclose(before, after, atol=1e-5)
-    plain = fit_atlas(faces.images[:4], PLAN)
+    plain = fit_atlas(faces.images[:2], PLAN)
     np.testing.assert_allclose(taught.chance, plain.chance)
 
 
@@ -99,20 +98,3 @@ def test_every_weight_gets_a_gradient(faces: Faces) -> None:
 def test_stronger_tiers_have_every_prior() -> None:
     assert list(TIERS) == ["quick", "cpu", "gpu"]
     assert all(set(tier) == {"parse", "heat", "dict"} for tier in TIERS.values())
-
-
-def test_same_parse_of_the_same_seed(faces: Faces) -> None:
-    runs = [
-        fit_parts(
-            faces.images[:2],
-            seed=1,
-            device=torch.device("cpu"),
-            steps=1,
-            batch=1,
-            plan=((32, 1),),
-        )
-        for _ in range(2)
-    ]
-    maps = [run.maps(faces.images[:1], 64).argmax(1) for run in runs]
-    assert overlap(maps[0], maps[1], 12).max() == 1
-    np.testing.assert_allclose(runs[0].network, runs[1].network, atol=1e-6)
