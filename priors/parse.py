@@ -36,7 +36,7 @@ from priors.sketch import NAMES, first_chance, shares, within_reach
 CLASSES = len(NAMES)
 QUICK_ROUNDS = ((GRID, 8),)
 """(side, rounds of EM over all faces) of the quick tier."""
-FINE_ROUNDS = ((GRID, 8), (2 * GRID, 3))
+FINE_ROUNDS = ((GRID, 6), (2 * GRID, 2))
 """The same of the cpu tier: coarse to fine."""
 ATLAS_BLUR, ATLAS_FLOOR = 1.0, 1e-3
 """Blur of the atlas between rounds, in pixels at GRID, and what is added everywhere."""
