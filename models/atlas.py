@@ -34,7 +34,7 @@ Low at first: colours that start far off would make hair and background change p
 """
 POSE_ROUNDS = (3, 4)
 """Rounds after which the atlas is moved to where the face is."""
-POSE_HOLD = 2e5
+POSE_HOLD = 3e5
 """How strongly the pose is held at the alignment's, at GRID."""
 POSE_FLOOR = 1e-3
 """Added to a chance before its logarithm is differentiated."""

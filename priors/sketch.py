@@ -51,7 +51,7 @@ def sketch(side: int) -> np.ndarray:
         return np.asarray(((across - x) / wide) ** 2 + ((down - y) / high) ** 2 < 1)
 
     face = oval(0, 285, 118, 168)
-    nostrils = 11 + 21 * np.clip((down - 270) / 45, 0, 1)
+    nostrils = 13 + 22 * np.clip((down - 270) / 45, 0, 1)
     areas = {
         "lower background": down > BACKGROUND,
         "hair on top": oval(0, 215, 170, 205),
@@ -63,7 +63,7 @@ def sketch(side: int) -> np.ndarray:
         "jaw": face & (down > 385),
         "eyes and brows": oval(64, 225, 48, 34),
         "mouth": oval(0, 365, 56, 26),
-        "nose": (down > 222) & (down < 322) & (across < nostrils),
+        "nose": (down > 222) & (down < 326) & (across < nostrils),
     }
     labels = np.zeros((side, side), np.int64)
     for name, area in areas.items():  # later ones lie on top

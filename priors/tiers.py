@@ -23,8 +23,6 @@ METHOD_VERSION = 5
 """Raised whenever a fit of the same faces would come out differently."""
 MOST_FACES, CODE_FACES = 300, 120
 """Faces that the quick tier learns from (chosen by hash of the name), and those for the codes."""
-SMALL_ATLAS_FACES = 120
-"""Faces for the atlas when the student's side is 64 or less."""
 TEACHER_SIDE = 128
 """Side at which the quick teachers see faces."""
 
@@ -51,9 +49,7 @@ class TeacherTask:
 
 def quick_parse(task: TeacherTask) -> ParseAtlas:
     """The atlas of at most MOST_FACES faces."""
-    most = MOST_FACES if task.size > 64 else SMALL_ATLAS_FACES
-    side = min(TEACHER_SIDE, task.source.side)
-    return fit_atlas(task.faces(side, most))
+    return fit_atlas(task.faces(min(TEACHER_SIDE, task.source.side), MOST_FACES))
 
 
 def cpu_parse(task: TeacherTask) -> ParseAtlas:
