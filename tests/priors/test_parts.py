@@ -13,7 +13,7 @@ from priors.fitted import FittedPriors, load, save
 from priors.parse import ParseAtlas, fit_atlas, small_faces
 from priors.part_training import anchor, fit_parts, mixture_loss, part_loss, views, warped
 from priors.parts import SIDE, PartNetwork, from_vector, to_vector
-from priors.tiers import TIERS
+from priors.tiers import TIERS, TeacherTask
 from tests.priors.conftest import Faces
 
 PLAN = ((32, 1),)
@@ -98,3 +98,13 @@ def test_every_weight_gets_a_gradient(faces: Faces) -> None:
 def test_stronger_tiers_have_every_prior() -> None:
     assert list(TIERS) == ["quick", "cpu", "gpu"]
     assert all(set(tier) == {"parse", "heat", "dict"} for tier in TIERS.values())
+
+
+def test_the_gpu_tier_is_a_toy_on_the_cpu(faces: Faces, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("priors.tiers.TOY_STEPS", 1)
+    monkeypatch.setattr("priors.tiers.TOY_BATCH", 1)
+    few = Faces(faces.images[:2])
+    task = TeacherTask(source=few, size=64, seed=0, device=torch.device("cpu"))
+    teacher = TIERS["gpu"]["parse"](task)
+    assert teacher.maps(few.images[:1], 64).shape == (1, 12, 64, 64)
+    assert teacher.network.size > 0
