@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,15 +14,16 @@ from data.sources import FaceSource
 from priors.dictionary import Codes, PatchCodes, fit_codes
 from priors.heat import PointModel, fit_points
 from priors.lessons import at_side
-from priors.parse import ParseAtlas, fit_atlas
+from priors.parse import FINE_ROUNDS, QUICK_ROUNDS, ParseAtlas, fit_atlas
+from priors.part_training import TOY_BATCH, TOY_STEPS, fit_parts
 from priors.vq_fit import fit_vq
 
-METHOD_VERSION = 4
+LOG = logging.getLogger(__name__)
+
+METHOD_VERSION = 5
 """Raised whenever a fit of the same faces would come out differently."""
 MOST_FACES, CODE_FACES = 300, 120
 """Faces that the quick teachers learn from, and those for the codes."""
-SMALL_ATLAS_FACES = 120
-"""Faces for the atlas when the student's side is 64 or less."""
 CPU_PATCHES = 200_000
 """Patches that the codes of the cpu tier are learned from."""
 TEACHER_SIDE = 128
@@ -50,9 +52,29 @@ class TeacherTask:
 
 def quick_parse(task: TeacherTask) -> ParseAtlas:
     """The atlas of at most MOST_FACES faces."""
-    most = MOST_FACES if task.size > 64 else SMALL_ATLAS_FACES
+    return fit_atlas(task.faces(min(TEACHER_SIDE, task.source.side), MOST_FACES))
+
+
+def cpu_parse(task: TeacherTask) -> ParseAtlas:
+    """The atlas of all faces, its borders at twice the side."""
     side = min(TEACHER_SIDE, task.source.side)
-    return fit_atlas(task.faces(side, most), task.rng(1))
+    return fit_atlas(task.faces(side, len(task.source)), FINE_ROUNDS)
+
+
+def gpu_parse(task: TeacherTask) -> ParseAtlas:
+    """The atlas of all faces and a network anchored to it; a toy where there is no GPU."""
+    faces = task.faces(min(TEACHER_SIDE, task.source.side), len(task.source))
+    if task.device.type == "cpu":
+        LOG.warning("the part network is only a toy on the CPU: use --device cuda")
+        return fit_parts(
+            faces,
+            seed=task.seed,
+            device=task.device,
+            steps=TOY_STEPS,
+            batch=TOY_BATCH,
+            plan=QUICK_ROUNDS,
+        )
+    return fit_parts(faces, seed=task.seed, device=task.device)
 
 
 def quick_heat(task: TeacherTask) -> PointModel:
@@ -80,7 +102,7 @@ def gpu_dict(task: TeacherTask) -> Codes:
 
 TIERS: dict[str, dict[str, Callable[[TeacherTask], Any]]] = {
     "quick": {"parse": quick_parse, "heat": quick_heat, "dict": quick_dict},
-    "cpu": {"parse": quick_parse, "heat": quick_heat, "dict": cpu_dict},
-    "gpu": {"parse": quick_parse, "heat": quick_heat, "dict": gpu_dict},
+    "cpu": {"parse": cpu_parse, "heat": quick_heat, "dict": cpu_dict},
+    "gpu": {"parse": gpu_parse, "heat": quick_heat, "dict": gpu_dict},
 }
 """Teachers by tier and prior, weakest tier first; a stronger tier is one more entry."""

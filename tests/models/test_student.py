@@ -7,7 +7,7 @@ import pytest
 import torch
 from skimage.color import rgb2lab
 
-from models.atlas import explain, features_of, lab
+from models.atlas import FEATURES, explain, features_of, lab
 from models.size import count
 from models.space import PRIOR_CHANNELS, PRIORS
 from models.student import Student, student_input
@@ -35,7 +35,11 @@ def test_maps_have_shape_and_range(student: Student, size: int) -> None:
 def test_size_is_within_the_budget_and_counts_learned_buffers(student: Student) -> None:
     counted = count(student)
     buffers = sum(b.numel() for b in student.buffers())
-    parse, heat, codes = 12 * 32 * 32 + 2 * 12 * 4, 26 * (2 + 21 * 21) + 24 * (52 + 1), 512 * 8
+    parse, heat, codes = (
+        12 * 32 * 32 + 2 * 12 * FEATURES,
+        26 * (2 + 21 * 21) + 24 * (52 + 1),
+        512 * 8,
+    )
     assert counted.learned_buffers == buffers == parse + heat + codes
     assert counted.total <= 230_000
 
@@ -118,8 +122,8 @@ def test_the_atlas_finds_a_region_that_it_only_suggests() -> None:
     chance = torch.full((2, 32, 32), 0.3)
     chance[0, :, :16] = 0.7
     chance[1] = 1 - chance[0]
-    usual = torch.tensor([[0.0, 0.0, 0.0, 0.0], [0.6, 0.0, 0.0, 0.0]])
-    found = explain(features_of(face), chance, usual, torch.full((2, 4), 0.02)).posterior
+    usual = torch.tensor([[0.0, 0.0, 0.0], [0.6, 0.0, 0.0]])
+    found = explain(features_of(face), chance, usual, torch.full((2, 3), 0.02)).posterior
     torch.testing.assert_close(found.sum(1), torch.ones(1, 32, 32))
     assert found[0, 0, :, :19].min() > 0.5 > found[0, 0, :, 21:].max()
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+import torch
 
+from models.atlas import GROUPS, explain, in_common, placed
 from priors.checks import colour_r2, overlap
 from priors.fitted import FittedPriors
-from priors.parse import ParseAtlas
+from priors.parse import ParseAtlas, colour_features
+from priors.sketch import NAMES, first_chance, shares, sketch, within_reach
 from priors.template import kmeans
 from tests.priors.conftest import Faces
 
@@ -73,3 +76,51 @@ def test_kmeans_finds_separate_groups_and_refuses_too_few_points() -> None:
     assert all(np.linalg.norm(found - c, axis=1).min() < 0.5 for c in centres)
     with pytest.raises(ValueError, match="2 points into 3"):
         kmeans(points[:2], 3, rng, restarts=1, rounds=1)
+
+
+def test_the_first_atlas_is_a_symmetric_sketch_and_keeps_each_class_near_it() -> None:
+    labels = sketch(64)
+    assert sorted(np.unique(labels)) == list(range(len(NAMES)))
+    np.testing.assert_array_equal(labels, labels[:, ::-1])
+    eyes = within_reach(64)[NAMES.index("eyes and brows")]
+    torch.testing.assert_close(eyes[28, [20, 43]], torch.ones(2))
+    assert eyes[5].max() == eyes[60].max() == pytest.approx(1e-4)
+    torch.testing.assert_close(first_chance(64).sum(0), torch.ones(64, 64))
+    groups = in_common(shares(64)[None], GROUPS)[0]
+    torch.testing.assert_close(groups, torch.ones_like(groups))
+
+
+def test_classes_of_a_group_have_one_colour_and_others_their_own() -> None:
+    sums = torch.arange(12.0)[None, :, None]
+    pooled = in_common(sums, GROUPS)[0, :, 0]
+    assert pooled.tolist() == [1, 1, 5, 5, 15, 15, 15, 7, 8, 9, 10, 11]
+    assert in_common(sums[:, :2], GROUPS).equal(sums[:, :2])
+
+
+def test_the_pose_of_a_moved_face_is_found(atlas: ParseAtlas, faces: Faces) -> None:
+    moved = np.array([[1, 0, 5], [0, 1, -4]], np.float32)
+    poses = []
+    for some in (faces.images[:8], np.stack([_moved(f, moved) for f in faces.images[:8]])):
+        poses.append(explain(colour_features(some, 64), *atlas.tensors()).pose)
+    shift = 128 * (poses[1] - poses[0])[:, :2].median(0).values
+    assert 1.5 < shift[0] < 6.5
+    assert -5.5 < shift[1] < -1.0
+
+
+def test_an_atlas_is_placed_where_the_pose_says() -> None:
+    chance = torch.zeros(1, 64, 64)
+    chance[0, 20:24, 40:44] = 1
+    poses = torch.tensor([[4 / 64, -8 / 64, 0, 0], [0, 0, 0.2, 0], [0, 0, 0, 0.2]])
+    shifted, turned, grown = placed(chance, poses)[:, 0]
+    assert shifted[12:16, 44:48].min() > 0.9
+    line = torch.arange(64.0)
+    turned_x, turned_y, grown_x, grown_y = (
+        float((maps / maps.sum()).sum(axis) @ line) for maps in (turned, grown) for axis in (0, 1)
+    )
+    # the square is right of the middle and above it, at (41.5, 21.5); clockwise leads down
+    assert min(turned_x, turned_y - 20, grown_x) > 42.5
+    assert grown_y < 20.5
+
+
+def _moved(face: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    return np.asarray(cv2.warpAffine(face, matrix, (128, 128), borderMode=cv2.BORDER_REPLICATE))
