@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.atlas import FEATURES, explain, features_of
-from models.points import GRID, find_points, grey_of
+from models.points import GRID, MAPS, TAPS, find_points, grey_of
 
 SLOPE = 0.1
 PLACE_SIZE = 32
 """Side of the parse head's map of usual classes."""
 CHANCE_FLOOR = 1e-3
 """Added to a guessed probability before its logarithm: no class is ever ruled out."""
-PATCH, MOVES = 21, 24
-"""Side of the points' patches, and moves of their shape."""
+MOVES = 24
+"""Moves of the points' shape."""
 STEP, LARGEST = 1 / 128, 6.0
 """What a small correction of 1 means, as a share of the side, and the largest in such steps."""
 HEAT_SIGMA = 2.0 / 128
@@ -124,7 +124,7 @@ class HeatHead(nn.Module):
     mean_points: Tensor
     """(points, 2) pixels at models.points.GRID."""
     patches: Tensor
-    """(points, PATCH, PATCH) average grey patches."""
+    """(points, MAPS, TAPS, TAPS) average patches of the edge maps."""
     basis: Tensor
     """(MOVES, points, 2) moves of the shape."""
     hold: Tensor
@@ -137,7 +137,7 @@ class HeatHead(nn.Module):
         nn.init.zeros_(self.offset.bias)  # type: ignore[arg-type]
         spread = torch.linspace(0.2, 0.8, points) * GRID
         self.register_buffer("mean_points", torch.stack([spread, spread.flip(0)], 1))
-        self.register_buffer("patches", torch.zeros(points, PATCH, PATCH))
+        self.register_buffer("patches", torch.zeros(points, MAPS, TAPS, TAPS))
         self.register_buffer("basis", torch.zeros(MOVES, points, 2))
         self.register_buffer("hold", torch.ones(MOVES))
 

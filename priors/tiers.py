@@ -15,7 +15,7 @@ from priors.heat import PointModel, fit_points
 from priors.lessons import at_side
 from priors.parse import ParseAtlas, fit_atlas
 
-METHOD_VERSION = 4
+METHOD_VERSION = 5
 """Raised whenever a fit of the same faces would come out differently."""
 MOST_FACES, CODE_FACES = 300, 120
 """Faces that the quick tier learns from (chosen by hash of the name), and those for the codes."""
