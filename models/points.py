@@ -36,8 +36,8 @@ SOLVER_STEPS = 30
 NOTHING = 1e-6
 """Added to a divisor that may be 0; smaller ones are optimised away when exporting."""
 LUMA = (0.299, 0.587, 0.114)
-FINE, WIDE = 1.0, 13
-"""Standard deviation of the blur before edges, and side of the box of what is usual nearby."""
+FINE, COARSE = 1.0, 4
+"""Standard deviation of the blur before edges, and pixels of the grid of what is usual nearby."""
 FAINT_EDGE, FAINT_SPREAD = 0.004, 4e-4
 """Edges and variances of the luma in [0, 1] that count as noise."""
 BRIGHTNESS = 0.3
@@ -89,9 +89,12 @@ def _blurred(grey: Tensor) -> Tensor:
 
 
 def _nearby(maps: Tensor) -> Tensor:
-    """(B, S, S) blurred by a box of WIDE pixels twice."""
-    padded = functional.pad(maps[:, None], (WIDE - 1,) * 4, mode="replicate")[:, 0]
-    return _box(_box(padded, WIDE), WIDE)
+    """(B, S, S) blurred by a box of 3 x COARSE pixels twice, on a grid COARSE times smaller."""
+    small = functional.avg_pool2d(maps[:, None], COARSE)
+    for _ in range(2):
+        padded = functional.pad(small, (1, 1, 1, 1), mode="replicate")
+        small = functional.avg_pool2d(padded, 3, 1)
+    return functional.interpolate(small, maps.shape[1:], mode="bilinear", align_corners=False)[:, 0]
 
 
 def find_points(grey: Tensor, mean: Tensor, patches: Tensor, basis: Tensor, hold: Tensor) -> Tensor:
@@ -159,16 +162,17 @@ def correlate(area: Tensor, patches: Tensor) -> Tensor:
         flat[None], kernels.repeat(count, 1, 1, 1), groups=groups, dilation=STRIDE
     )[0]
     side = STRIDE * (patches.shape[-1] - 1) + 1
-    mean, square = (_box(maps, side) for maps in (flat, flat * flat))
-    spread = (square - mean * mean).unflatten(0, (groups, -1)).sum(1).clamp_min(1e-6)
+    mean, square = _box(area, side), _box(area.square().sum(2), side)
+    spread = (square - mean.square().sum(2)).flatten(0, 1).clamp_min(1e-6)
     values = patches.shape[-1] ** 2
     return (product / (values * spread).sqrt()).unflatten(0, area.shape[:2])
 
 
 def _box(maps: Tensor, side: int) -> Tensor:
-    """Means (B, n, n) over all squares of `side` pixels of maps (B, a, a), rows then columns."""
-    rows = functional.avg_pool2d(maps[:, None], (side, 1), 1)
-    return functional.avg_pool2d(rows, (1, side), 1)[:, 0]
+    """Means (..., n, n) over all squares of `side` pixels of maps (..., a, a), by running sums."""
+    sums = functional.pad(maps, (1, 0, 1, 0)).cumsum(-1).cumsum(-2)
+    rows = sums[..., side:, :] - sums[..., :-side, :]
+    return (rows[..., side:] - rows[..., :-side]) / side**2
 
 
 def fit_shapes(found: Tensor, trust: Tensor, mean: Tensor, basis: Tensor, hold: Tensor) -> Tensor:

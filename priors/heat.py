@@ -83,24 +83,31 @@ def grey_faces(faces: np.ndarray) -> np.ndarray:
     return out / 255
 
 
-def choose_points(mean_face: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The strongest corners of a mirror-symmetric face, and their mirror permutation.
+def choose_points(face: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The strongest corners of a mirror-symmetric grey face (S, S), as `spread_points` says."""
+    strength = cv2.cornerMinEigenVal(face, blockSize=5, ksize=3)
+    strength = cv2.GaussianBlur(strength, (0, 0), 1.0)
+    return spread_points(strength * face_region(len(face)), count, APART)
+
+
+def spread_points(strength: np.ndarray, count: int, least: float) -> tuple[np.ndarray, np.ndarray]:
+    """The places of greatest strength that are not near one another, and their mirror permutation.
 
     Args:
-        mean_face: (S, S) grey in [0, 1], equal to its own mirror image.
+        strength: (S, S), mirror-symmetric.
         count: number of points.
+        least: least distance in pixels; less where there is no room.
     Returns:
         places (count, 2) in pixels and swap (count,): pairs first left then right, sorted from
-        top to bottom; points nearer than APART / 2 to the midline lie on it.
+        top to bottom; points nearer than half the distance to the midline lie on it.
+    Raises:
+        ValueError: there is no room for that many.
     """
-    size = mean_face.shape[0]
-    middle = (size - 1) / 2
-    strength = cv2.cornerMinEigenVal(mean_face, blockSize=5, ksize=3)
-    strength = cv2.GaussianBlur(strength, (0, 0), 1.0) * face_region(size)
+    middle = (strength.shape[0] - 1) / 2
     order = np.dstack(np.unravel_index(np.argsort(strength, axis=None)[::-1], strength.shape))[0]
     chosen: list[tuple[float, float]] = []
     missing = count
-    for apart in (APART, APART / 2, 1.0):
+    for apart in (least, least / 2, 1.0):
         for row, column in order:
             x, y = (float(column), float(row))
             x = middle if abs(x - middle) < apart / 2 else x
@@ -112,13 +119,13 @@ def choose_points(mean_face: np.ndarray, count: int) -> tuple[np.ndarray, np.nda
             missing -= takes
             if not missing:
                 return with_mirrors(chosen, middle)
-    raise ValueError(f"no {count} points in a mean face of side {size}")
+    raise ValueError(f"no {count} points in a face of side {strength.shape[0]}")
 
 
-def face_region(size: int) -> np.ndarray:
-    """1 inside the ellipse that an aligned face fills, 0 outside; (S, S) float32."""
+def face_region(size: int, ellipse: tuple[float, float, float] = FACE_REGION) -> np.ndarray:
+    """1 inside the ellipse (middle row, half-axes, as shares), 0 outside; (S, S) float32."""
     line = (np.arange(size) + 0.5) / size
-    middle, across, down = FACE_REGION
+    middle, across, down = ellipse
     inside = ((line[None] - 0.5) / across) ** 2 + ((line[:, None] - middle) / down) ** 2 < 1
     return inside.astype(np.float32)
 
