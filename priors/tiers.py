@@ -12,6 +12,7 @@ import torch
 from data.sources import FaceSource
 from priors.dictionary import PatchCodes, fit_codes
 from priors.heat import PointModel, fit_points
+from priors.heat_telling import fit_telling_points
 from priors.lessons import at_side
 from priors.parse import ParseAtlas, fit_atlas
 
@@ -57,6 +58,12 @@ def quick_heat(task: TeacherTask) -> PointModel:
     return fit_points(task.faces(min(TEACHER_SIDE, task.source.side), MOST_FACES), task.rng(2))
 
 
+def cpu_heat(task: TeacherTask) -> PointModel:
+    """The points that tell most of all faces."""
+    faces = task.faces(min(TEACHER_SIDE, task.source.side), len(task.source))
+    return fit_telling_points(faces, task.rng(2))
+
+
 def quick_dict(task: TeacherTask) -> PatchCodes:
     """The codes of at most CODE_FACES faces."""
     faces = task.faces(min(TEACHER_SIDE, task.source.side), CODE_FACES)
@@ -65,5 +72,6 @@ def quick_dict(task: TeacherTask) -> PatchCodes:
 
 TIERS: dict[str, dict[str, Callable[[TeacherTask], Any]]] = {
     "quick": {"parse": quick_parse, "heat": quick_heat, "dict": quick_dict},
+    "cpu": {"parse": quick_parse, "heat": cpu_heat, "dict": quick_dict},
 }
 """Teachers by tier and prior, weakest tier first; a stronger tier is one more entry."""
