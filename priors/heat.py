@@ -10,7 +10,7 @@ same points with their indices permuted by `swap`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from models.points import GRID, RADIUS, STRIDE, edge_maps, find_points, fit_shapes, search, windows
 from models.student_heads import draw_points
+from priors.detector import Detector, detect
 
 POINTS = 26
 FIT_SIZE = GRID
@@ -53,6 +54,12 @@ class PointModel:
     """(4 + MODES, N, 2) moves of the shape: the similarity, then its own modes, then zeros."""
     hold: np.ndarray
     """(4 + MODES,) how strongly each is held back."""
+    net: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    """Weights of a detector that finds points by itself (`priors.detector`); none: empty."""
+    width: int = 0
+    """Of the detector."""
+    kept: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+    """(N,) which points are the detector's; the others are searched for."""
 
     def points(self, faces: np.ndarray) -> np.ndarray:
         """Points (B, N, 2) as shares of the side of HQ faces (B, S, S, 3) uint8 RGB."""
@@ -61,7 +68,21 @@ class PointModel:
             find_points(torch.from_numpy(grey_faces(faces[i : i + CHUNK])), *model).numpy()
             for i in range(0, len(faces), CHUNK)
         ]
-        return as_shares(np.concatenate(found))
+        searched_for = as_shares(np.concatenate(found))
+        if not len(self.net):
+            return searched_for
+        return np.where(self.kept[:, None], self.detected(faces), searched_for)
+
+    @torch.no_grad()
+    def detected(self, faces: np.ndarray) -> np.ndarray:
+        """The detector's points (B, N, 2), as `points`."""
+        detector = Detector(len(self.swap), int(self.width)).fill(self.net).eval()
+        found = []
+        for i in range(0, len(faces), CHUNK):
+            small = np.stack([at_fit_size(face) for face in faces[i : i + CHUNK]])
+            seen = torch.from_numpy(small).permute(0, 3, 1, 2).float() / 255
+            found.append(detect(detector, seen, self.swap).numpy())
+        return np.concatenate(found)
 
 
 def as_tensors(*parts: np.ndarray) -> list[Tensor]:
@@ -74,12 +95,16 @@ def as_shares(places: np.ndarray) -> np.ndarray:
     return ((places + 0.5) / FIT_SIZE).astype(np.float32)
 
 
+def at_fit_size(face: np.ndarray) -> np.ndarray:
+    """Face (S, S, 3) uint8 at FIT_SIZE, by area averaging."""
+    return np.asarray(cv2.resize(face, (FIT_SIZE, FIT_SIZE), interpolation=cv2.INTER_AREA))
+
+
 def grey_faces(faces: np.ndarray) -> np.ndarray:
     """Luma (B, FIT_SIZE, FIT_SIZE) float32 in [0, 1] of faces (B, S, S, 3) uint8 RGB."""
     out = np.empty((len(faces), FIT_SIZE, FIT_SIZE), np.float32)
     for face, grey in zip(faces, out, strict=True):
-        small = cv2.resize(face, (FIT_SIZE, FIT_SIZE), interpolation=cv2.INTER_AREA)
-        grey[:] = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+        grey[:] = cv2.cvtColor(at_fit_size(face), cv2.COLOR_RGB2GRAY)
     return out / 255
 
 

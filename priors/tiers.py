@@ -12,6 +12,7 @@ import torch
 from data.sources import FaceSource
 from priors.dictionary import PatchCodes, fit_codes
 from priors.heat import PointModel, fit_points
+from priors.heat_generation import fit_drawn_points
 from priors.heat_telling import fit_telling_points
 from priors.lessons import at_side
 from priors.parse import ParseAtlas, fit_atlas
@@ -64,6 +65,12 @@ def cpu_heat(task: TeacherTask) -> PointModel:
     return fit_telling_points(faces, task.rng(2))
 
 
+def gpu_heat(task: TeacherTask) -> PointModel:
+    """Points that serve to draw all faces."""
+    faces = task.faces(min(TEACHER_SIDE, task.source.side), len(task.source))
+    return fit_drawn_points(faces, task.rng(2), task.device)
+
+
 def quick_dict(task: TeacherTask) -> PatchCodes:
     """The codes of at most CODE_FACES faces."""
     faces = task.faces(min(TEACHER_SIDE, task.source.side), CODE_FACES)
@@ -73,5 +80,6 @@ def quick_dict(task: TeacherTask) -> PatchCodes:
 TIERS: dict[str, dict[str, Callable[[TeacherTask], Any]]] = {
     "quick": {"parse": quick_parse, "heat": quick_heat, "dict": quick_dict},
     "cpu": {"parse": quick_parse, "heat": cpu_heat, "dict": quick_dict},
+    "gpu": {"parse": quick_parse, "heat": gpu_heat, "dict": quick_dict},
 }
 """Teachers by tier and prior, weakest tier first; a stronger tier is one more entry."""
