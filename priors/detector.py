@@ -24,14 +24,16 @@ class Trunk(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.half = nn.Sequential(ConvAct(3, width, 2), ConvAct(width, width))
-        self.quarter = nn.Sequential(ConvAct(width, 2 * width, 2), ConvAct(2 * width, 2 * width))
-        self.eighth = nn.Sequential(ConvAct(2 * width, 2 * width, 2), ConvAct(2 * width, 2 * width))
+        self.to_half = nn.Sequential(ConvAct(3, width, 2), ConvAct(width, width))
+        self.to_quarter = nn.Sequential(ConvAct(width, 2 * width, 2), ConvAct(2 * width, 2 * width))
+        self.to_eighth = nn.Sequential(
+            ConvAct(2 * width, 2 * width, 2), ConvAct(2 * width, 2 * width)
+        )
 
     def forward(self, face: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        half = self.half(face - 0.5)
-        quarter = self.quarter(half)
-        return half, quarter, self.eighth(quarter)
+        half = self.to_half(face - 0.5)
+        quarter = self.to_quarter(half)
+        return half, quarter, self.to_eighth(quarter)
 
 
 class Detector(nn.Module):
@@ -83,7 +85,7 @@ class Painter(nn.Module):
             ConvAct(4 * width, 2 * width),
         )
         self.quarter = ConvAct(2 * width + points, 2 * width)
-        self.half = ConvAct(2 * width, width)
+        self.to_half = ConvAct(2 * width, width)
         self.colour = nn.Conv2d(width, 3, 3, 1, 1)
 
     def forward(self, other: Tensor, points: Tensor) -> Tensor:
@@ -96,7 +98,7 @@ class Painter(nn.Module):
         maps = [draw_points(points, k * size, MAP_SIGMA).to(look.dtype) for k in (1, 2)]
         body = self.body(torch.cat([look, maps[0]], 1))
         quarter = self.quarter(torch.cat([doubled(body), maps[1]], 1))
-        return self.colour(doubled(self.half(doubled(quarter)))) + 0.5
+        return self.colour(doubled(self.to_half(doubled(quarter)))) + 0.5
 
 
 def detect(detector: Detector, faces: Tensor, swap: np.ndarray) -> Tensor:

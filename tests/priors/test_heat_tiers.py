@@ -67,7 +67,7 @@ def test_what_varies_and_is_surely_found_is_taken_first() -> None:
     error[:2] = 9
     assert 0 not in most_telling(covariance, noise, error, swap, 3), "does not follow a moved face"
     with pytest.raises(ValueError, match="pairs"):
-        most_telling(covariance[:4, :4], noise[:4], error[:4], swap[:4], 3)
+        most_telling(covariance[:8, :8], noise[:4], error[:4], swap[:4], 3)
 
 
 def test_a_copy_of_a_known_point_tells_nothing() -> None:
