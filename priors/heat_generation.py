@@ -40,7 +40,7 @@ HELD, FOLLOWS, SHARP, APART = 20.0, 10.0, 1.0, 0.02
 """Weights of the anchor, of moving with the face, of the maps' variance and of nearness."""
 NEAR = 0.03
 """Distance, as a share of the side, at which two points begin to repel each other."""
-CLIP = 1.0
+CLIP, WARMUP = 1.0, 50
 JUDGED = 64
 """Faces, kept from training where there are enough, on which seeds and points are judged."""
 
@@ -116,7 +116,7 @@ def train(faces: Tensor, anchor: Tensor, swap: np.ndarray, plan: Plan, seed: int
     began = time.perf_counter()
     for step in range(plan.steps):
         for group in optimiser.param_groups:
-            group["lr"] = plan.rate * min(1, (step + 1) / 50) * _fall(step, plan.steps)
+            group["lr"] = plan.rate * rate_share(step, plan.steps)
         some = torch.randint(len(faces), (plan.batch,), generator=random, device=device)
         face, goal = faces[some].float() / 255, anchor[some]
         flip = torch.rand(plan.batch, generator=random, device=device) < 0.5
@@ -137,9 +137,11 @@ def train(faces: Tensor, anchor: Tensor, swap: np.ndarray, plan: Plan, seed: int
     return detector.cpu().eval()
 
 
-def _fall(step: int, steps: int) -> float:
-    """Cosine from 1 to 0."""
-    return 0.5 * (1 + math.cos(math.pi * step / steps))
+def rate_share(step: int, steps: int) -> float:
+    """Share of the learning rate: a linear warm-up, then a cosine to 0."""
+    warmup = min(WARMUP, max(1, steps // 5))
+    fall = 0.5 * (1 + math.cos(math.pi * step / steps))
+    return min(1.0, (step + 1) / warmup) * fall
 
 
 def held_at(step: int, steps: int) -> float:
@@ -165,7 +167,7 @@ def drawing_loss(
         picture = painter(other, first)
     places = [move.places(p) for move, p in zip(moves, (first, second), strict=True)]
     loss = image_loss(picture.float(), drawn)
-    loss = loss + FOLLOWS * functional.smooth_l1_loss(*places, beta=1 / GRID)
+    loss = loss + FOLLOWS * functional.smooth_l1_loss(places[0], places[1], beta=1 / GRID)
     loss = loss + SHARP * spread.mean() + APART * nearness(first)
     if held > 0:
         off = [functional.smooth_l1_loss(p, anchor, beta=1 / GRID) for p in places]

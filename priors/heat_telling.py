@@ -95,7 +95,8 @@ def most_telling(
         error: (N,) pixels; above MOST_ERROR a point is only taken where no other is left.
         swap: (N,) mirror partners, which are taken together.
     """
-    left, chosen = covariance.copy(), []
+    left = covariance.copy()
+    chosen: list[int] = []
     units = [sorted({i, int(swap[i])}) for i in range(len(swap)) if i <= swap[i]]
     while len(chosen) < count:
         room = [unit for unit in units if len(unit) <= count - len(chosen)]
