@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.atlas import FEATURES, explain, features_of
-from models.points import GRID, find_points, grey_of
+from models.points import GRID, MAPS, TAPS, find_points, grey_of
 
 SLOPE = 0.1
 PLACE_SIZE = 32
 """Side of the parse head's map of usual classes."""
 CHANCE_FLOOR = 1e-3
 """Added to a guessed probability before its logarithm: no class is ever ruled out."""
-PATCH, MOVES = 21, 24
-"""Side of the points' patches, and moves of their shape."""
+MOVES = 24
+"""Moves of the points' shape."""
 STEP, LARGEST = 1 / 128, 6.0
 """What a small correction of 1 means, as a share of the side, and the largest in such steps."""
 HEAT_SIGMA = 2.0 / 128
@@ -117,14 +117,15 @@ class ParseHead(nn.Module):
 class HeatHead(nn.Module):
     """The teacher's search for points (models/points.py) on the LQ, and learned corrections.
 
-    A point's correction is read from the features around it.
+    From the features around a point are read how far it is from its mean place for what the search
+    says (a blurred LQ shows less of it) and a small correction.
     """
 
     learned_buffers: tuple[str, ...] = ("mean_points", "patches", "basis", "hold")
     mean_points: Tensor
     """(points, 2) pixels at models.points.GRID."""
     patches: Tensor
-    """(points, PATCH, PATCH) average grey patches."""
+    """(points, MAPS, TAPS, TAPS) average patches of the edge maps."""
     basis: Tensor
     """(MOVES, points, 2) moves of the shape."""
     hold: Tensor
@@ -135,9 +136,12 @@ class HeatHead(nn.Module):
         self.offset = nn.Conv1d(features, 2, 1)
         nn.init.zeros_(self.offset.weight)
         nn.init.zeros_(self.offset.bias)  # type: ignore[arg-type]
+        self.reach = nn.Conv1d(features, 1, 1)
+        nn.init.zeros_(self.reach.weight)
+        nn.init.zeros_(self.reach.bias)  # type: ignore[arg-type]
         spread = torch.linspace(0.2, 0.8, points) * GRID
         self.register_buffer("mean_points", torch.stack([spread, spread.flip(0)], 1))
-        self.register_buffer("patches", torch.zeros(points, PATCH, PATCH))
+        self.register_buffer("patches", torch.zeros(points, MAPS, TAPS, TAPS))
         self.register_buffer("basis", torch.zeros(MOVES, points, 2))
         self.register_buffer("hold", torch.ones(MOVES))
 
@@ -150,7 +154,9 @@ class HeatHead(nn.Module):
             half.float(), 2 * found[:, :, None] - 1, align_corners=False, padding_mode="border"
         )
         offset = self.offset(around[..., 0]).transpose(1, 2).float()
-        return found + STEP * LARGEST * torch.tanh(offset / LARGEST)
+        reach = 1 + torch.tanh(self.reach(around[..., 0]).transpose(1, 2).float())
+        usual = (self.mean_points + 0.5) / GRID
+        return usual + reach * (found - usual) + STEP * LARGEST * torch.tanh(offset / LARGEST)
 
     def maps(self, points: Tensor, size: int) -> Tensor:
         """Points -> heat maps (B, points, size, size) in [0, 1], one Gaussian peak each."""

@@ -13,6 +13,8 @@ import torch
 from data.sources import FaceSource
 from priors.dictionary import Codes, PatchCodes, fit_codes
 from priors.heat import PointModel, fit_points
+from priors.heat_generation import fit_drawn_points
+from priors.heat_telling import fit_telling_points
 from priors.lessons import at_side
 from priors.parse import FINE_ROUNDS, QUICK_ROUNDS, ParseAtlas, fit_atlas
 from priors.part_training import TOY_BATCH, TOY_STEPS, fit_parts
@@ -20,7 +22,7 @@ from priors.vq_fit import fit_vq
 
 LOG = logging.getLogger(__name__)
 
-METHOD_VERSION = 5
+METHOD_VERSION = 6
 """Raised whenever a fit of the same faces would come out differently."""
 MOST_FACES, CODE_FACES = 300, 120
 """Faces that the quick teachers learn from, and those for the codes."""
@@ -82,6 +84,18 @@ def quick_heat(task: TeacherTask) -> PointModel:
     return fit_points(task.faces(min(TEACHER_SIDE, task.source.side), MOST_FACES), task.rng(2))
 
 
+def cpu_heat(task: TeacherTask) -> PointModel:
+    """The points that tell most of all faces."""
+    faces = task.faces(min(TEACHER_SIDE, task.source.side), len(task.source))
+    return fit_telling_points(faces, task.rng(2))
+
+
+def gpu_heat(task: TeacherTask) -> PointModel:
+    """Points that serve to draw all faces."""
+    faces = task.faces(min(TEACHER_SIDE, task.source.side), len(task.source))
+    return fit_drawn_points(faces, task.rng(2), task.device)
+
+
 def quick_dict(task: TeacherTask) -> PatchCodes:
     """The codes of at most CODE_FACES faces."""
     faces = task.faces(min(TEACHER_SIDE, task.source.side), CODE_FACES)
@@ -102,7 +116,7 @@ def gpu_dict(task: TeacherTask) -> Codes:
 
 TIERS: dict[str, dict[str, Callable[[TeacherTask], Any]]] = {
     "quick": {"parse": quick_parse, "heat": quick_heat, "dict": quick_dict},
-    "cpu": {"parse": cpu_parse, "heat": quick_heat, "dict": cpu_dict},
-    "gpu": {"parse": gpu_parse, "heat": quick_heat, "dict": gpu_dict},
+    "cpu": {"parse": cpu_parse, "heat": cpu_heat, "dict": cpu_dict},
+    "gpu": {"parse": gpu_parse, "heat": gpu_heat, "dict": gpu_dict},
 }
 """Teachers by tier and prior, weakest tier first; a stronger tier is one more entry."""

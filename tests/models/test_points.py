@@ -9,9 +9,13 @@ from torch.nn import functional
 
 from models.points import (
     GRID,
+    MAPS,
     RADIUS,
     REACH,
-    _vertex,
+    STRIDE,
+    TAPS,
+    correlate,
+    edge_maps,
     find_points,
     fit_shapes,
     grey_of,
@@ -26,25 +30,52 @@ def _smooth(seed: int) -> torch.Tensor:
     return functional.avg_pool2d(noise, 7, 1, 3)[:, 0]
 
 
+def _patches(grey: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    return windows(edge_maps(grey), places, RADIUS)[0, :, :, ::STRIDE, ::STRIDE]
+
+
 def test_a_patch_is_found_where_it_is() -> None:
     grey = _smooth(1)
     place = torch.tensor([[[60.0, 70.0]]])
-    patch = windows(grey, place, RADIUS)[0]
-    torch.testing.assert_close(patch[0], grey[0, 60:81, 50:71])
-    found, trust = search(3 * grey + 0.2, place + torch.tensor([4.0, -3.0]), patch)
+    patch = _patches(grey, place)
+    assert patch.shape == (1, MAPS, TAPS, TAPS)
+    maps = edge_maps(grey)
+    torch.testing.assert_close(patch[0], maps[0, :, 60:81:STRIDE, 50:71:STRIDE])
+    found, trust = search(maps, place + torch.tensor([4.0, -3.0]), patch)
     assert (found - place).abs().max() < 0.3
-    assert trust.item() == pytest.approx(1.0, abs=1e-3)
-    far, _ = search(grey, place + 20.0, patch)
+    assert torch.linalg.eigvalsh(trust).min() > 0.5, "of a place that is sure to a pixel"
+    far, unsure = search(maps, place + 20.0, patch)
     assert (far - place - 20.0).abs().max() <= REACH + 0.5, "a step reaches no further"
+    assert torch.linalg.det(unsure) < torch.linalg.det(trust)
 
 
-def test_the_vertex_of_a_parabola_is_exact() -> None:
-    grid = torch.arange(13.0)
-    score = (-((grid[:, None] - 6.3) ** 2) - (grid - 4.8) ** 2).view(1, 1, -1)
-    at = torch.tensor([[6 * 13 + 5]])
-    assert _vertex(score, at, 13).item() == pytest.approx(0.3, abs=1e-4)
-    assert _vertex(score, at, 1).item() == pytest.approx(-0.2, abs=1e-4)
-    assert _vertex(torch.zeros(1, 1, 169), at, 1).item() == 0
+def test_the_correlation_of_a_patch_with_itself_is_1() -> None:
+    grey = _smooth(1)
+    place = torch.tensor([[[60.0, 70.0]]])
+    match = correlate(windows(edge_maps(grey), place, RADIUS), _patches(grey, place))
+    assert match.shape == (1, 1, 1, 1)
+    assert match.item() == pytest.approx(1, abs=0.1)  # the spread is of all pixels
+
+
+def test_edges_are_the_same_in_the_negative() -> None:
+    grey = 0.2 + 0.6 * _smooth(3)
+    maps, negative = edge_maps(grey), edge_maps(1 - grey)
+    torch.testing.assert_close(maps[:, :2], negative[:, :2], atol=1e-4, rtol=0)
+    torch.testing.assert_close(maps[:, 2], -negative[:, 2], atol=1e-3, rtol=0)
+
+
+def test_edges_hardly_depend_on_the_light() -> None:
+    grey = 0.2 + 0.5 * _smooth(3)
+    change = (edge_maps(0.6 * grey + 0.1) - edge_maps(grey)).abs().mean()
+    assert change < 0.2 * edge_maps(grey).abs().mean()
+
+
+def test_an_edge_is_trusted_across_itself_only() -> None:
+    grey = torch.full((1, GRID, GRID), 0.3)
+    grey[:, :, 64:] = 0.7
+    place = torch.tensor([[[64.0, 64.0]]])
+    _, trust = search(edge_maps(grey), place, _patches(grey, place))
+    assert trust[0, 0, 0, 0] > 3 * trust[0, 0, 1, 1]
 
 
 def test_the_solver_solves() -> None:
@@ -64,7 +95,7 @@ def test_a_shape_follows_what_is_trusted() -> None:
     found = mean + torch.tensor([3.0, -2.0])
     found = torch.stack([found, found])
     found[1, 2] = 90.0
-    trust = torch.tensor([[1.0, 1, 1], [1.0, 1, 1e-6]])
+    trust = torch.tensor([[1.0, 1, 1], [1.0, 1, 1e-6]])[..., None, None] * torch.eye(2)
     shape = fit_shapes(found, trust, mean, shifts, torch.full((2,), 1e-6))
     for one in shape:
         torch.testing.assert_close(one, mean + torch.tensor([3.0, -2.0]), atol=1e-2, rtol=0)
@@ -73,7 +104,7 @@ def test_a_shape_follows_what_is_trusted() -> None:
 def test_points_move_with_the_face() -> None:
     grey = _smooth(2)
     mean = torch.tensor([[40.0, 50.0], [80.0, 50.0], [60.0, 90.0]])
-    patches = windows(grey, mean[None], RADIUS)[0]
+    patches = _patches(grey, mean[None])
     basis = torch.eye(6).view(6, 3, 2)
     moved = torch.roll(grey, (4, -5), (1, 2))
     found = find_points(moved, mean, patches, basis, torch.full((6,), 1e-3))
