@@ -153,7 +153,8 @@ def test_priors_in_one_pass_start_as_the_network_without_them() -> None:
     with torch.no_grad():
         (joined,) = net(_lq(), _maps(space))
         assert torch.equal(joined, plain(_lq())[0])
-        net.direct.from_fusion.convs[str(space.ends("fusion")[0])].weight.normal_()
+        name = f"direct.from_fusion.convs.{space.ends('fusion')[0]}.weight"
+        net.get_parameter(name).normal_()
         assert not torch.equal(net(_lq(), _maps(space))[0], joined)
 
 

@@ -89,7 +89,9 @@ def test_every_decision_of_the_frame_gets_a_gradient(relaxation: Relaxation) -> 
     logits = Logits(space, seed=0)
     net = FaceSR(space)
     for conv in (*net.direct.from_fusion.convs.values(), net.feedback):
-        torch.nn.init.normal_(conv.weight)  # they start at zero: passes would be equal
+        torch.nn.init.normal_(
+            conv.get_parameter("weight")
+        )  # they start at zero: passes would be equal
     lq, maps = torch.rand(1, 3, 16, 16), {"heat": torch.rand(1, 26, 16, 16)}
     for seed in range(6):
         weights = relaxation(space, logits, np.random.default_rng(seed), 1.0)

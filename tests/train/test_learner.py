@@ -53,7 +53,7 @@ def test_one_pass_with_priors_has_no_first_pass_to_train_alone() -> None:
         space = tiny_net(("parse",)).space
         torch.manual_seed(0)
         net = FaceSR(replace(space, frame=FrameSpace(sr=("none",), passes=("1",))))
-        torch.nn.init.ones_(net.direct.from_fusion.convs["0"].weight)
+        torch.nn.init.ones_(net.get_parameter("direct.from_fusion.convs.0.weight"))
         result = Learner(net, StepOptions(), CPU).step(batch, 0, 1e-3, first_only=first_only)
         losses.append((result.loss, result.norm))
     assert losses[0] == losses[1]
