@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
+from models.network import FaceSR
 from models.restorer import passes_of
+from models.space import FrameSpace
 from models.zoo import ZOO, build
 from tests.train.conftest import maker, tiny_net
 from train.learner import (
@@ -42,6 +45,18 @@ def test_a_whole_face_gets_the_maps_that_the_network_gives_itself() -> None:
     assert len(ours) == 2
     for a, b in zip(ours, own, strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
+
+
+def test_one_pass_with_priors_has_no_first_pass_to_train_alone() -> None:
+    batch, losses = maker(crop=8)(0), []
+    for first_only in (False, True):
+        space = tiny_net(("parse",)).space
+        torch.manual_seed(0)
+        net = FaceSR(replace(space, frame=FrameSpace(sr=("none",), passes=("1",))))
+        torch.nn.init.ones_(net.get_parameter("direct.from_fusion.convs.0.weight"))
+        result = Learner(net, StepOptions(), CPU).step(batch, 0, 1e-3, first_only=first_only)
+        losses.append((result.loss, result.norm))
+    assert losses[0] == losses[1]
 
 
 def test_networks_without_priors_get_no_maps() -> None:
