@@ -27,7 +27,7 @@ beside a face is hair where it has the colour of the hair on top, not by its pla
 COLOUR_PIXELS = 100.0
 """Weight of the atlas' colour in a face's own, in pixels at GRID."""
 VARIANCE_FLOOR = 3e-4
-EVIDENCE = (0.2, 0.3, 0.4, 0.5, 0.75, 1.1)
+EVIDENCE = (0.2, 0.3, 0.4, 0.5, 0.7, 0.95)
 """Exponent of the colour likelihood in each round.
 
 Low at first: colours that start far off would make hair and background change places.
