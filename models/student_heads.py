@@ -117,8 +117,7 @@ class ParseHead(nn.Module):
 class HeatHead(nn.Module):
     """The teacher's search for points (models/points.py) on the LQ, and learned corrections.
 
-    From the features around a point are read how far it is from its mean place for what the search
-    says (a blurred LQ shows less of it) and a small correction.
+    A point's correction is read from the features around it.
     """
 
     learned_buffers: tuple[str, ...] = ("mean_points", "patches", "basis", "hold")
@@ -136,9 +135,6 @@ class HeatHead(nn.Module):
         self.offset = nn.Conv1d(features, 2, 1)
         nn.init.zeros_(self.offset.weight)
         nn.init.zeros_(self.offset.bias)  # type: ignore[arg-type]
-        self.reach = nn.Conv1d(features, 1, 1)
-        nn.init.zeros_(self.reach.weight)
-        nn.init.zeros_(self.reach.bias)  # type: ignore[arg-type]
         spread = torch.linspace(0.2, 0.8, points) * GRID
         self.register_buffer("mean_points", torch.stack([spread, spread.flip(0)], 1))
         self.register_buffer("patches", torch.zeros(points, MAPS, TAPS, TAPS))
@@ -154,9 +150,7 @@ class HeatHead(nn.Module):
             half.float(), 2 * found[:, :, None] - 1, align_corners=False, padding_mode="border"
         )
         offset = self.offset(around[..., 0]).transpose(1, 2).float()
-        reach = 1 + torch.tanh(self.reach(around[..., 0]).transpose(1, 2).float())
-        usual = (self.mean_points + 0.5) / GRID
-        return usual + reach * (found - usual) + STEP * LARGEST * torch.tanh(offset / LARGEST)
+        return found + STEP * LARGEST * torch.tanh(offset / LARGEST)
 
     def maps(self, points: Tensor, size: int) -> Tensor:
         """Points -> heat maps (B, points, size, size) in [0, 1], one Gaussian peak each."""

@@ -37,7 +37,7 @@ def test_size_is_within_the_budget_and_counts_learned_buffers(student: Student) 
     buffers = sum(b.numel() for b in student.buffers())
     parse, heat, codes = (
         12 * 32 * 32 + 2 * 12 * FEATURES,
-        26 * (2 + 21 * 21) + 24 * (52 + 1),
+        26 * (2 + 3 * 11 * 11) + 24 * (52 + 1),
         512 * 8,
     )
     assert counted.learned_buffers == buffers == parse + heat + codes
