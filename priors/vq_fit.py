@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from priors.codebook import RESTART_EVERY, Codebook
 from priors.decode import box_psnr_of
 from priors.dictionary import CODE_DIM, CODES, PatchCodes, fit_codes
 from priors.dictionary import WIDTH as PATCH
@@ -26,13 +27,11 @@ AHEAD = 1.0
 """How many dB own codes must be ahead of another face's."""
 COMMITMENT = 0.25
 """Weight of the encoder's distance to its code (van den Oord et al. 2017, equation 3)."""
-DECAY = 0.99
-"""Of the codebook's moving averages (the same paper's appendix)."""
-RESTART_EVERY, LEAST_USE = 20, 0.05
-"""Codes used less often than LEAST_USE x the mean become random vectors of the batch."""
 HELD_OUT = 0.08
 """Share of the faces that the trial is on."""
 MOST_HELD = 64
+NOISE = 0.04
+"""Largest standard deviation of the noise on worn faces."""
 CHUNK = 16
 
 
@@ -47,6 +46,8 @@ class Plan:
     codes: int = CODES
     free: float = 0.1
     """Share of the steps, the first ones, without quantisation; the codebook starts from them."""
+    worn: float = 0.5
+    """Share of the faces that the encoder sees blurred and noisy; the target stays clean."""
     patches: int = 200_000
     """Patches that the rival learns from."""
 
@@ -68,51 +69,6 @@ class Trial:
     def array(self) -> np.ndarray:
         """The four numbers, float32."""
         return np.array([getattr(self, f.name) for f in fields(self)], np.float32)
-
-
-@dataclass
-class Codebook:
-    """Codes that follow moving averages of what is assigned to them."""
-
-    codes: Tensor
-    """(K, D)."""
-    count: Tensor
-    """(K,) moving average of the number of vectors of each."""
-    total: Tensor
-    """(K, D) moving average of their sums."""
-
-    @classmethod
-    def from_vectors(cls, flat: Tensor, codes: int, generator: torch.Generator) -> Codebook:
-        """A codebook of random vectors (P, D)."""
-        first = some_of(flat, codes, generator).clone()
-        return cls(first, torch.ones(codes, device=flat.device), first.clone())
-
-    def ids(self, flat: Tensor) -> Tensor:
-        """Index (P,) of the code nearest to each vector (P, D)."""
-        return ((self.codes**2).sum(1) - 2 * flat @ self.codes.T).argmin(1)
-
-    def follow(self, flat: Tensor, ids: Tensor) -> None:
-        """Move towards the vectors (P, D) assigned to each code."""
-        count, total = torch.zeros_like(self.count), torch.zeros_like(self.total)
-        count.index_add_(0, ids, torch.ones_like(flat[:, 0]))
-        total.index_add_(0, ids, flat)
-        self.count.mul_(DECAY).add_(count, alpha=1 - DECAY)
-        self.total.mul_(DECAY).add_(total, alpha=1 - DECAY)
-        self.codes = self.total / self.count.clamp_min(1e-5)[:, None]
-
-    def restart(self, flat: Tensor, generator: torch.Generator) -> None:
-        """Give unused codes a vector of the batch and the use of a middling one."""
-        mean = self.count.mean()
-        unused = (self.count < LEAST_USE * mean)[:, None]
-        fresh = some_of(flat, len(self.codes), generator)
-        self.codes = torch.where(unused, fresh, self.codes)
-        self.total = torch.where(unused, fresh * mean, self.total)
-        self.count = torch.where(unused[:, 0], mean, self.count)
-
-
-def some_of(flat: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """`count` random rows of (P, D)."""
-    return flat[torch.randint(len(flat), (count,), generator=generator).to(flat.device)]
 
 
 def fit_vq(
@@ -161,7 +117,7 @@ def train_vq(high: Tensor, low: Tensor, seed: int, plan: Plan) -> tuple[Autoenco
     for step in range(plan.steps):
         one, given = drawn(high, low, plan.batch, generator)
         with half_precision(high.device):
-            found = net.encode(one)
+            found = net.encode(worn(one, plan.worn, generator))
         found = found.float()
         commit = found.new_zeros(())
         code = found
@@ -216,6 +172,27 @@ def drawn(
     mirrored = torch.randint(2, (batch, 1, 1, 1), generator=generator).bool().to(high.device)
     one, given = (torch.where(mirrored, part[rows].flip(-1), part[rows]) for part in (high, low))
     return one, given
+
+
+def worn(high: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """High frequencies (B, 1, S, S), some of the faces blurred over 3 to 7 pixels and made noisy.
+
+    What can be read from worn faces too is what a student can tell from an LQ.
+    """
+    if not share:
+        return high
+    chosen = torch.rand(len(high), 1, 1, 1, generator=generator) < share
+    widths = torch.randint(1, 4, (len(high), 1, 1, 1), generator=generator)
+    levels = NOISE * torch.rand(len(high), 1, 1, 1, generator=generator)
+    seed = int(torch.randint(2**31, (1,), generator=generator))
+    own = torch.Generator(high.device).manual_seed(seed)
+    noise = torch.randn(high.shape, generator=own, device=high.device)
+    out = high
+    for reach in (1, 2, 3):
+        blurred = functional.avg_pool2d(high, 2 * reach + 1, 1, reach, count_include_pad=False)
+        picked = (chosen & (widths == reach)).to(high.device)
+        out = torch.where(picked, blurred + levels.to(high.device) * noise, out)
+    return out
 
 
 def half_precision(device: torch.device) -> torch.autocast:

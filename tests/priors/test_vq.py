@@ -13,13 +13,14 @@ import torch
 from priors import tiers, vq_fit
 from priors.answers import Teachers
 from priors.checks import trial_checks
+from priors.codebook import Codebook
 from priors.decode import box_psnr
 from priors.dictionary import PatchCodes, fit_codes, high_frequencies
 from priors.first_student import new_student
 from priors.fitted import fit_or_load
 from priors.record import read_teacher, write_teacher
 from priors.vq import Autoencoder, ReplacedCodes, VqCodes, bands, width_of
-from priors.vq_fit import Codebook, Plan, Trial, fit_vq, patch_quantiser
+from priors.vq_fit import Plan, Trial, fit_vq, patch_quantiser, worn
 from tests.priors.conftest import Faces
 from train.prior_fit import student_optimiser
 
@@ -112,6 +113,16 @@ def test_codebook_follows_its_vectors_and_restarts_unused_codes() -> None:
             book.restart(flat, generator)
     assert torch.cdist(centres, book.codes).min(1).values.max() < 0.5
     assert len(book.ids(flat).unique()) > 8
+
+
+def test_worn_faces_are_blurred_or_noisy_and_as_many_as_asked_for() -> None:
+    high = torch.randn(40, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    one, again = (worn(high, 0.5, torch.Generator().manual_seed(1)) for _ in range(2))
+    torch.testing.assert_close(one, again, rtol=0, atol=0)
+    changed = (one != high).flatten(1).any(1)
+    assert 8 < int(changed.sum()) < 32
+    assert (one[changed].std() < 0.6 * high.std()).item()
+    assert worn(high, 0.0, torch.Generator()) is high
 
 
 def test_width_is_read_from_the_number_of_weights() -> None:
