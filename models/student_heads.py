@@ -174,11 +174,12 @@ class DictHead(nn.Module):
 
     def codes(self, logits: Tensor) -> Tensor:
         """Logits -> (B, code_dim + 1, S/2, S/2): expected code, then 1 - entropy / log(codes)."""
-        chance = logits.float().movedim(1, -1).log_softmax(-1)  # on CPUs faster over the last axis
-        share = chance.exp()
-        entropy = -torch.einsum("...k,...k->...", share, chance).unsqueeze(-1)
-        confidence = 1 - entropy / math.log(max(2, logits.shape[1]))
-        return torch.cat([share @ self.codebook, confidence], -1).movedim(-1, 1)
+        with torch.autocast(logits.device.type, enabled=False):
+            chance = logits.float().movedim(1, -1).log_softmax(-1)  # on CPUs faster on this axis
+            share = chance.exp()
+            entropy = -torch.einsum("...k,...k->...", share, chance).unsqueeze(-1)
+            confidence = 1 - entropy / math.log(max(2, logits.shape[1]))
+            return torch.cat([share @ self.codebook, confidence], -1).movedim(-1, 1)
 
     def maps(self, logits: Tensor, _size: int) -> Tensor:
         """Logits -> (B, code_dim + 1, S, S), the half-size codes enlarged bilinearly."""

@@ -32,6 +32,12 @@ def test_maps_have_shape_and_range(student: Student, size: int) -> None:
     assert 0 <= maps["dict"][:, 8].min() <= maps["dict"][:, 8].max() <= 1
 
 
+def test_maps_are_float32_where_the_rest_computes_in_bfloat16(student: Student) -> None:
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        maps = student(torch.rand(1, 3, 64, 64))
+    assert {value.dtype for value in maps.values()} == {torch.float32}
+
+
 def test_size_is_within_the_budget_and_counts_learned_buffers(student: Student) -> None:
     counted = count(student)
     buffers = sum(b.numel() for b in student.buffers())
