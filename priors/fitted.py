@@ -29,7 +29,7 @@ from priors.record import (
     save,
     write_teacher,
 )
-from priors.schooling import SCHOOLING, OptimiserMaker, plain_optimiser
+from priors.schooling import SCHOOLING, OptimiserMaker, check_optimiser, plain_optimiser
 from priors.tiers import TEACHER_SIDE, TIERS, TeacherTask
 
 LOG = logging.getLogger(__name__)
@@ -73,6 +73,7 @@ def fit(
     info = describe(source, priors, tier, size, student_steps, seed, degradation, scale, geometries)
     began = time.perf_counter()
     schooling = SCHOOLING[tier]
+    check_optimiser(optimiser, schooling.optimiser)
     chosen = choose_faces(source, seed, schooling.faces)
     task = TeacherTask(source=chosen, size=size, seed=seed, device=torch.device(device))
     desk = None if out is None else unfinished(Path(out))

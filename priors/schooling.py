@@ -66,12 +66,16 @@ SCHOOLING = {
 
 
 def plain_optimiser(
-    name: str, parameters: Sequence[nn.Parameter], device: torch.device
+    _name: str, parameters: Sequence[nn.Parameter], _device: torch.device
 ) -> Optimiser:
-    """Adam; any other name is refused, since it must come from the caller."""
-    if name != ADAM:
-        raise ValueError(f"the student's optimiser {name!r} is none of priors/: pass `optimiser`")
+    """Adam, whatever its name: see `check_optimiser`."""
     return torch.optim.Adam(parameters, betas=BETAS)
+
+
+def check_optimiser(maker: OptimiserMaker, name: str) -> None:
+    """Raise ValueError where a tier's optimiser must come from the caller, and did not."""
+    if maker is plain_optimiser and name != ADAM:
+        raise ValueError(f"the student's optimiser {name!r} is none of priors/: pass `optimiser`")
 
 
 def rate_at(step: int, steps: int) -> float:

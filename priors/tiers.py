@@ -18,7 +18,7 @@ from priors.heat_telling import fit_telling_points
 from priors.lessons import at_side
 from priors.parse import FINE_ROUNDS, QUICK_ROUNDS, ParseAtlas, fit_atlas
 from priors.part_training import TOY_BATCH, TOY_STEPS, fit_parts
-from priors.vq_fit import fit_vq
+from priors.vq_fit import TOY, fit_vq
 
 LOG = logging.getLogger(__name__)
 
@@ -109,9 +109,14 @@ def cpu_dict(task: TeacherTask) -> PatchCodes:
 
 
 def gpu_dict(task: TeacherTask) -> Codes:
-    """The codes of an autoencoder of all faces, or patch codes where those are better."""
+    """The codes of an autoencoder of all faces, or patch codes where those are better; where there
+    is no GPU, of a toy."""
     faces = task.faces(min(TEACHER_SIDE, task.source.side), len(task.source))
-    return fit_vq(faces, task.rng(3), size=task.size, device=task.device)
+    plan = None
+    if task.device.type == "cpu":
+        LOG.warning("the autoencoder is only a toy on the CPU: use --device cuda")
+        plan = TOY
+    return fit_vq(faces, task.rng(3), size=task.size, device=task.device, plan=plan)
 
 
 TIERS: dict[str, dict[str, Callable[[TeacherTask], Any]]] = {

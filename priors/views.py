@@ -34,7 +34,7 @@ class Move:
         """Where points (B, N, 2) of the view lie in the face, (B, N, 2)."""
         at = 2 * points[:, :, None] - 1
         told = functional.grid_sample(
-            self.field, at, mode="bilinear", padding_mode="border", align_corners=False
+            self.field, at.float(), mode="bilinear", padding_mode="border", align_corners=False
         )
         return told[..., 0].transpose(1, 2)
 

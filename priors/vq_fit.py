@@ -52,6 +52,10 @@ class Plan:
     """Patches that the rival learns from."""
 
 
+TOY = Plan(steps=24, batch=4, width=8, patches=2000, rate=5e-3)
+"""On a CPU, enough to see that it runs."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """PSNR in dB in the part boxes of held-out faces, by the autoencoder and by its rival."""

@@ -3,6 +3,7 @@
     python scripts/export.py --checkpoint runs/train_derived-001/best.safetensors --to face.onnx
     python scripts/export.py --checkpoint runs/a/snapshots/*.safetensors --average weights \\
         --to mean.safetensors
+    python scripts/export.py --checkpoint runs/a/last.safetensors --publish --to face.safetensors
 
 The ONNX network takes `lq` (1,3,S,S), RGB float32 in [0,1], S from --side, and gives `restored`
 (1,3,S*4,S*4), the last pass, not clamped. It is opened again with ONNX Runtime and
@@ -20,6 +21,7 @@ import argparse  # noqa: E402
 import logging  # noqa: E402
 import warnings  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
+from dataclasses import replace  # noqa: E402
 
 import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
@@ -41,6 +43,8 @@ from train.run_folder import RUNS  # noqa: E402
 
 SUFFIXES = (".onnx", ".safetensors", ".pth")
 OPSET = 18
+OWN_FOLDERS, FACE_FOLDERS = ("cache", "out"), ("data", "val")
+"""Folders in a configuration that mean nothing elsewhere, and those whose last part does."""
 TOLERANCE = 1e-4
 """Largest difference allowed between the network and its ONNX form, in [0,1]."""
 
@@ -69,11 +73,15 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--to", type=Path, required=True, help=f"file to write: {', '.join(SUFFIXES)}")
     add("--side", type=int, default=128, help="ONNX: width and height of the LQ in px")
+    publish_help = ".safetensors: half precision, without the folders of this machine"
+    add("--publish", action="store_true", help=publish_help)
     flags = parser.parse_args(argv)
     if flags.to.suffix not in SUFFIXES:
         parser.error(f"--to {flags.to}: end it with {', '.join(SUFFIXES)}")
     if flags.side < 8 or flags.side % 8:
         parser.error(f"--side {flags.side}: a multiple of 8")
+    if flags.publish and flags.to.suffix != ".safetensors":
+        parser.error("--publish writes a .safetensors")
     if flags.to.exists():
         parser.error(f"--to {flags.to}: there is a file already; remove it or give another name")
     return flags
@@ -100,9 +108,21 @@ def run(flags: argparse.Namespace) -> int:
         difference = export_onnx(loaded.net, flags.to, flags.side)
         print(f"{flags.to}: at most {difference:.1e} from the network, LQ {flags.side} px")
     else:
-        write_weights(loaded, flags.to)
+        write_weights(published(loaded) if flags.publish else loaded, flags.to)
         print(f"{flags.to}: next: python scripts/audit.py --checkpoint {flags.to}")
     return 0
+
+
+def published(loaded: Loaded) -> Loaded:
+    """The network in half precision; of the folders that it was made from, their names alone."""
+    config = loaded.metadata.get("config")
+    if not isinstance(config, dict):
+        return replace(loaded, net=loaded.net.half())
+    kept = {name: value for name, value in config.items() if name not in OWN_FOLDERS}
+    named = {name: Path(kept[name]).name for name in FACE_FOLDERS if kept.get(name)}
+    return replace(
+        loaded, net=loaded.net.half(), metadata={**loaded.metadata, "config": {**kept, **named}}
+    )
 
 
 def write_weights(loaded: Loaded, path: Path) -> None:

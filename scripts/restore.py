@@ -4,9 +4,10 @@
     python scripts/restore.py 'photos/*.jpg' --average weights \\
         --checkpoint runs/train_derived-001/snapshots/*.safetensors
 
-Without --checkpoint the newest run's network is used; several are averaged. Any picture is
-restored; one that does not look like an aligned face, or is far from the size the network knows, is
-named in a warning.
+Without --checkpoint the newest run's network is used, and where nothing was trained yet the one
+that comes with the project (examples/checkpoints); several are averaged. Any picture is restored;
+one that does not look like an aligned face, or is far from the size the network knows, is named in
+a warning.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ from train.leaf import ended, network_parser  # noqa: E402
 from train.presets import trained_side  # noqa: E402
 from train.run_folder import RUNS, RunFolderError, start_run  # noqa: E402
 
+ROOT = Path(__file__).resolve().parents[1]
+SHIPPED = ROOT / "examples" / "checkpoints" / "facesr-x4.safetensors"
+"""The network that comes with the project; its card stands beside it."""
 LONGEST_SIDE = 4096
 """px; a larger LQ would take tens of gigabytes, and is no LQ."""
 EXPECTED = (ArtifactError, ConfigError, DataError, LabelError, OracleError, RunFolderError)
@@ -75,9 +79,19 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return flags
 
 
+def own_or_shipped() -> Path:
+    """The newest run's network, or the one that comes with the project."""
+    try:
+        return newest_network(RUNS)
+    except ArtifactError:
+        if SHIPPED.is_file():
+            return SHIPPED
+        raise
+
+
 def run(flags: argparse.Namespace) -> int:
     """Check every picture, restore all, tell where they are."""
-    paths = flags.checkpoint or [newest_network(RUNS)]
+    paths = flags.checkpoint or [own_or_shipped()]
     device = choose_device(flags.device)
     loaded = load_networks(paths, flags.average, device)
     print(f"{', '.join(map(str, paths))}: {count(loaded.net).total:,} parameters, device {device}")
