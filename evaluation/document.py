@@ -96,6 +96,8 @@ def to_pdf(title: str, blocks: Sequence[Block], path: Path) -> int:
     _line(pdf, title, 16, "B")
     for block in blocks:
         if isinstance(block, Heading):
+            if pdf.will_page_break(5 * LINE):  # never the last line of a page
+                pdf.add_page()
             pdf.ln(2)
             _line(pdf, block.text, 13, "B")
         elif isinstance(block, Paragraph):

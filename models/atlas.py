@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.device import constant
+from models.solving import solve
 
 GRID = 64
 """Side at which the numbers of pixels below are meant; they follow the side of the features."""
@@ -38,6 +39,8 @@ POSE_ROUNDS = (3, 4)
 """Rounds after which the atlas is moved to where the face is."""
 POSE_HOLD = 3e5
 """How strongly the pose is held at the alignment's, at GRID."""
+POSE_STEPS = 8
+"""Of the solver, for four unknowns."""
 POSE_FLOOR = 1e-3
 """Added to a chance before its logarithm is differentiated."""
 EVIDENCE_BLUR = 0.7
@@ -180,7 +183,7 @@ def better_pose(classes: Tensor, place: Tensor) -> Tensor:
     weighted = slope * (classes * window).flatten(1)[:, None]
     hold = POSE_HOLD * (side / GRID) ** 2 * torch.eye(4, device=classes.device)
     curve = weighted @ slope.transpose(1, 2) + hold
-    return torch.linalg.solve_ex(curve, weighted.sum(2, keepdim=True))[0][..., 0]
+    return solve(curve, weighted.sum(2), POSE_STEPS)
 
 
 def explain(

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.device import constant
+from models.solving import solve
 
 GRID = 128
 """Side at which points are searched."""
@@ -35,8 +36,6 @@ LEAST_VARIANCE = 0.25
 ROUNDS = 4
 SOLVER_STEPS = 30
 """Of conjugate gradients, for at most as many unknowns."""
-NOTHING = 1e-6
-"""Added to a divisor that may be 0; smaller ones are optimised away when exporting."""
 LUMA = (0.299, 0.587, 0.114)
 FINE, COARSE = 1.0, 4
 """Standard deviation of the blur before edges, and pixels of the grid of what is usual nearby."""
@@ -187,23 +186,4 @@ def fit_shapes(found: Tensor, trust: Tensor, mean: Tensor, basis: Tensor, hold: 
     moves = basis.flatten(1)
     left = weighed @ moves.T + torch.diag(hold)
     right = (weighed @ (found - mean).flatten(1)[..., None])[..., 0]
-    return mean + (solve(left, right) @ moves).unflatten(1, mean.shape)
-
-
-def solve(left: Tensor, right: Tensor) -> Tensor:
-    """x (B, K) of left (B, K, K) x = right (B, K), left symmetric and positive.
-
-    Conjugate gradients with the diagonal as preconditioner (Hestenes and Stiefel 1952).
-    """
-    diagonal = left.diagonal(dim1=1, dim2=2)
-    x, rest = torch.zeros_like(right), right
-    towards = rest / diagonal
-    way, size = towards, (rest * towards).sum(1, keepdim=True)
-    for _ in range(SOLVER_STEPS):
-        turned = (left @ way[..., None])[..., 0]
-        length = size / ((way * turned).sum(1, keepdim=True) + NOTHING)
-        x, rest = x + length * way, rest - length * turned
-        towards = rest / diagonal
-        fresh = (rest * towards).sum(1, keepdim=True)
-        way, size = towards + way * (fresh / (size + NOTHING)), fresh
-    return x
+    return mean + (solve(left, right, SOLVER_STEPS) @ moves).unflatten(1, mean.shape)

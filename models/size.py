@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from models.network import FaceSR
 from models.space import CAP, Space
 
-FIT_STEPS = (("extra", 1), ("channels", 16), ("channels", 4), ("growth", 1))
-"""What spare parameters go to, in this order: dense blocks, channels in steps that fill the vector
-registers of CPUs and GPUs, channels in smaller steps, growth."""
+FIT_STEPS = (("extra", 1, 16), ("channels", 16, 256), ("channels", 4, 256), ("growth", 1, 256))
+"""What spare parameters go to, in this order, step and most steps: dense blocks, channels in steps
+that fill the vector registers of CPUs and GPUs, channels in smaller steps, growth."""
 
 
 class CapError(ValueError):
@@ -90,12 +90,26 @@ def fit_width(space: Space, cap: int = CAP) -> Space:
     """
     if meta_count(space).total > cap:
         raise CapError(f"{meta_count(space).total:,} parameters at the given width, cap {cap:,}")
-    for key, step in FIT_STEPS:
-        while True:
-            wider = replace(
-                space, width=replace(space.width, **{key: getattr(space.width, key) + step})
-            )
-            if meta_count(wider).total > cap:
-                break
-            space = wider
+    for key, step, most in FIT_STEPS:
+        space = _widest(space, key, step, most, cap)
     return space
+
+
+def _widest(space: Space, key: str, step: int, most: int, cap: int) -> Space:
+    """The space with one width raised by as many steps as fit, found by doubling and halving."""
+
+    def raised(steps: int) -> Space:
+        value = getattr(space.width, key) + steps * step
+        return replace(space, width=replace(space.width, **{key: value}))
+
+    def fits(steps: int) -> bool:
+        return steps <= most and meta_count(raised(steps)).total <= cap
+
+    done, jump = 0, 1
+    while fits(done + jump):
+        done, jump = done + jump, 2 * jump
+    while jump > 1:
+        jump //= 2
+        if fits(done + jump):
+            done += jump
+    return raised(done)

@@ -22,7 +22,7 @@ from priors.vq_fit import TOY, fit_vq
 
 LOG = logging.getLogger(__name__)
 
-METHOD_VERSION = 6
+METHOD_VERSION = 7
 """Raised whenever a fit of the same faces would come out differently."""
 MOST_FACES, CODE_FACES = 300, 120
 """Faces that the quick teachers learn from, and those for the codes."""

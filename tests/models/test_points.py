@@ -12,6 +12,7 @@ from models.points import (
     MAPS,
     RADIUS,
     REACH,
+    SOLVER_STEPS,
     STRIDE,
     TAPS,
     correlate,
@@ -20,9 +21,9 @@ from models.points import (
     fit_shapes,
     grey_of,
     search,
-    solve,
     windows,
 )
+from models.solving import solve
 
 
 def _smooth(seed: int) -> torch.Tensor:
@@ -84,7 +85,7 @@ def test_the_solver_solves() -> None:
     left = half @ half.transpose(0, 2, 1) + 0.1 * np.eye(24)
     right = 10 * rng.normal(size=(3, 24))
     wanted = np.linalg.solve(left, right[..., None])[..., 0]
-    found = solve(torch.from_numpy(left).float(), torch.from_numpy(right).float())
+    found = solve(torch.from_numpy(left).float(), torch.from_numpy(right).float(), SOLVER_STEPS)
     np.testing.assert_allclose(found.numpy(), wanted, atol=1e-2 * np.abs(wanted).max())
 
 
