@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from data.degradation import degrade
@@ -27,7 +28,7 @@ def test_it_restores_a_drawn_face_better_than_interpolation(
     write_png(Path("face.png"), lq)
     assert restore.main(["face.png", "--out", "restored", "--device", "cpu"]) == 0
     assert "facesr-x4.safetensors: 2,271,387 parameters" in capsys.readouterr().out
-    bicubic = cv2.resize(lq, (512, 512), interpolation=cv2.INTER_CUBIC)
+    bicubic = np.asarray(cv2.resize(lq, (512, 512), interpolation=cv2.INTER_CUBIC), np.uint8)
     restored = read_rgb(Path("restored/face.png"))
     assert psnr(restored, hq) > psnr(bicubic, hq) + 0.5
 
