@@ -113,7 +113,10 @@ def _undecodable(problems: Sequence[Problem], total: int) -> DataError:
 
 
 def _make_room(path: Path, size: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:  # a file, or a link to nothing
+        raise DataError(f"{path.parent} is no folder: remove it, or name another --cache") from None
     remove_stale(path.parent, "faces-*.npy")
     free = shutil.disk_usage(path.parent).free
     if free < size:

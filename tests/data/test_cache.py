@@ -94,6 +94,14 @@ def test_every_damaged_face_is_listed_and_nothing_is_left(
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+def test_a_link_to_nothing_in_place_of_the_cache_is_said(
+    tmp_path: Path, make_folder: MakeFolder
+) -> None:
+    (tmp_path / "cache").symlink_to(tmp_path / "gone")
+    with pytest.raises(DataError, match="is no folder: remove it"):
+        packed(FolderSource(make_folder("faces", 40), 32), tmp_path / "cache")
+
+
 def test_too_little_space_is_said_before_anything_is_written(
     tmp_path: Path, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
