@@ -27,7 +27,7 @@ from priors.heat_generation import (
 from priors.heat_telling import fit_telling_points, most_telling, renumbered
 from priors.lessons import Teachers
 from priors.record import FitInfo, load, save
-from priors.views import random_move
+from priors.views import Move, random_move
 from tests.priors.conftest import Faces
 
 CPU = torch.device("cpu")
@@ -93,6 +93,13 @@ def test_a_view_knows_where_its_places_are() -> None:
     )[..., 0].transpose(1, 2)
     torch.testing.assert_close(move.places(points), read, atol=2e-3, rtol=0)
     assert (move.places(points) - points).abs().max() > 0.01
+
+
+def test_places_take_points_of_a_detector_that_computes_in_bfloat16() -> None:
+    line = (torch.arange(8) + 0.5) / 8
+    move = Move(torch.stack(torch.meshgrid(line, line, indexing="xy"))[None])
+    points = torch.tensor([[[0.25, 0.5], [0.75, 0.375]]])
+    assert torch.equal(move.places(points.bfloat16()), move.places(points))
 
 
 def test_the_detectors_points_are_mirrored_with_the_face(drawn: PointModel) -> None:
