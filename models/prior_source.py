@@ -31,7 +31,10 @@ CLEAN_FLOOR = 1e-3
 
 
 class StandIn(nn.Module):
-    """Gives maps of every prior of the student, from something else than the LQ face."""
+    """Gives maps of every prior of the student, from something else than the LQ face.
+
+    Called like the student: LQ faces (B,3,S,S) -> maps by prior, (B,C,S,S).
+    """
 
     def __init__(self, student: Student, size: int) -> None:
         super().__init__()
@@ -40,10 +43,6 @@ class StandIn(nn.Module):
 
     def fit(self, faces: Tensor) -> None:
         """Learn what the arm needs from training LQ (N,3,S,S) in [0,1], N at least `BANK`."""
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """LQ faces (B,3,S,S) -> maps by prior, (B,C,S,S), as the student's."""
-        raise NotImplementedError
 
     def _channels(self) -> dict[str, int]:
         return {prior: PRIOR_CHANNELS[prior] for prior in self.student.priors}

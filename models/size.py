@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,10 @@ class Count:
     @property
     def total(self) -> int:
         return self.parameters + self.learned_buffers
+
+    def named(self) -> dict[str, int]:
+        """The three numbers by name, as a genotype file keeps them."""
+        return {**asdict(self), "total": self.total}
 
 
 def learned_buffers(net: nn.Module) -> Iterator[tuple[str, Tensor]]:

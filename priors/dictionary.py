@@ -10,6 +10,7 @@ every size of HQ. The grid of patches is half of the student's side.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import cv2
@@ -27,7 +28,7 @@ FIT_ROUNDS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Codes:
+class Codes(ABC):
     """A codebook over high frequencies; a kind of codes adds `vectors`, what is looked up in it."""
 
     codebook: np.ndarray
@@ -35,9 +36,9 @@ class Codes:
     spread: float
     """Mean squared distance of a vector to its code."""
 
+    @abstractmethod
     def vectors(self, faces: np.ndarray, size: int) -> np.ndarray:
         """Unquantised codes (N, size/2, size/2, D) of HQ faces (N, S, S, 3) uint8 RGB."""
-        raise NotImplementedError
 
     def ids(self, faces: np.ndarray, size: int) -> np.ndarray:
         """Index of the nearest code (N, size/2, size/2) int64 of each patch of HQ faces."""

@@ -50,8 +50,9 @@ def main(argv: Sequence[str]) -> int:
         return 0
     folder = session.open_folder(config, COMMAND, None).path
     drawn = draws(space, config.seed, config.cap)
-    arms = {f"draw-{i}": write(folder / f"draw-{i}.json", next(drawn), config, i)
-            for i in range(config.count)}  # fmt: skip
+    arms = {}
+    for i in range(config.count):
+        arms[f"draw-{i}"] = write(folder / f"draw-{i}.json", next(drawn), config, i)
     study = {"entry": "train_derived", "flags": {"preset": config.preset}, "arms": arms}
     write_bytes(folder / "study.yaml", yaml.safe_dump(study, sort_keys=False).encode())
     print(f"next: python scripts/ablate.py --study {folder}/study.yaml --out {folder}/trained")
@@ -74,11 +75,10 @@ def draws(space: Space, seed: int, cap: int) -> Iterator[Space]:
 def write(path: Path, space: Space, config: DrawConfig, number: int) -> dict[str, str]:
     """Write a genotype file; return the flags of its arm."""
     size = meta_count(space)
-    counts = {"parameters": size.parameters, "learned_buffers": size.learned_buffers}
     origin = {"strategy": "random", "draw": number, "seed": config.seed, "preset": config.preset}
     genotype = Genotype(
         space=space,
-        counts={**counts, "total": size.total},
+        counts=size.named(),
         priors=dict.fromkeys(space.priors, ""),
         provenance={**origin, **{name: str(value) for name, value in provenance().items()}},
     )

@@ -160,14 +160,9 @@ def found_genotype(
     derived = space.restrict(derive(space, chances, config.cap))
     if config.fit_width == "on":
         derived = fit_width(derived, config.cap)
-    size = meta_count(derived)
     return Genotype(
         space=derived,
-        counts={
-            "parameters": size.parameters,
-            "learned_buffers": size.learned_buffers,
-            "total": size.total,
-        },
+        counts=meta_count(derived).named(),
         priors=dict.fromkeys(space.priors, "" if fitted is None else fitted.fingerprint),
         provenance={
             **facts(config, data, fitted),

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from models.genotype import Genotype, load_genotype
 from models.size import fit_width, meta_count
-from models.space import Space
 
 
 def chosen_genotype(
     path: Path, *, priors: tuple[str, ...] | None, refit_width: bool, cap: int
 ) -> Genotype:
     """Return the genotype of `path`, with only `priors` and, with `refit_width`, made wider.
+
+    What it counts is counted anew: a file may be older than a module's size.
 
     priors: None keeps those of the file; () keeps none. Raises GenotypeError, SpaceError, CapError.
     """
@@ -23,17 +24,5 @@ def chosen_genotype(
         space = space.with_priors(priors)
     if refit_width:
         space = fit_width(space, cap)
-    return _of_space(genotype, space)
-
-
-def _of_space(genotype: Genotype, space: Space) -> Genotype:
-    if space == genotype.space:
-        return genotype
-    size = meta_count(space)
-    counts = {
-        "parameters": size.parameters,
-        "learned_buffers": size.learned_buffers,
-        "total": size.total,
-    }
     kept = {name: mark for name, mark in genotype.priors.items() if name in space.priors}
-    return replace(genotype, space=space, counts=counts, priors=kept)
+    return replace(genotype, space=space, counts=meta_count(space).named(), priors=kept)

@@ -30,7 +30,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         coarse = np.random.default_rng(i).integers(0, 256, (6, 6, 3)).astype(np.uint8)
         cv2.imwrite(str(root / "faces" / f"{i}.png"), cv2.resize(coarse, (128, 128)))
     space = tiny_space()
-    counts = {**vars(meta_count(space)), "total": meta_count(space).total}
+    counts = meta_count(space).named()
     save_genotype(
         root / "found.json", Genotype(space=space, counts=counts, priors={}, provenance={})
     )

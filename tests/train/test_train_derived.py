@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,12 +25,7 @@ from train.initial import fresh_network
 
 def _write(path: Path, priors: tuple[str, ...]) -> Genotype:
     space = tiny_space(priors)
-    size = meta_count(space)
-    counts = {
-        "parameters": size.parameters,
-        "learned_buffers": size.learned_buffers,
-        "total": size.total,
-    }
+    counts = meta_count(space).named()
     genotype = Genotype(
         space=space, counts=counts, priors=dict.fromkeys(priors, "ab"), provenance={"seed": 7}
     )
@@ -75,6 +71,14 @@ def _flags(found: Path, out: str, *more: str) -> list[str]:
     places = ["--data", str(found.parent / "faces"), "--cache", str(found.parent / "cache")]
     rest = ["--threads", "1", "--workers", "0", "--out", str(found.parent / out), *more]
     return ["--genotype", str(found), *lengths, *places, *rest]
+
+
+def test_counts_of_an_older_file_are_counted_anew(tmp_path: Path) -> None:
+    genotype = _write(tmp_path / "found.json", ())
+    stale = dict.fromkeys(genotype.counts, 1)
+    save_genotype(tmp_path / "old.json", replace(genotype, counts=stale))
+    chosen = chosen_genotype(tmp_path / "old.json", priors=None, refit_width=False, cap=2_276_355)
+    assert chosen.counts == genotype.counts
 
 
 def test_a_subset_of_the_priors_is_a_smaller_network_without_a_new_search(found: Path) -> None:
